@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Verify, with KVM's exit counters, which VM-Exits paging causes: under nested
+ * paging (kvm-intel ept=1, kvm-amd npt=1) one exit per page that the guest touches
+ * first, and none for its own page tables; under shadow paging (ept=0, npt=0) page
+ * faults, INVLPG and CR3 exits instead.
+ *
+ * Expect what the loaded module's setting implies.  exit_counters_paging_test.sh
+ * runs this under both settings and compares the counts, which are printed as
+ * tab-separated lines: "split", isa, paging, exit code, name, exits, cycles.
+ */
+#include "exit_counters.h"
+#include "kvm_util.h"
+#include "processor.h"
+
+/* All of it is mapped by one page table, which the guest can write. */
+#define TEST_GVA		0xc0000000ull
+#define TEST_GPA		0x80000000ull
+#define TEST_MEMSLOT		10
+#define PAGE_TABLE_GVA		0xc1000000ull
+#define MMIO_GVA		(TEST_GVA + 511 * PAGE_SIZE)
+#define MMIO_GPA		0xd0000000ull
+
+/* Page 0 is touched early, so that the page table itself gets mapped. */
+#define NR_PAGES		256
+#define NR_CR3_LOADS		100
+#define NR_MMIO_READS		100
+
+enum stage {
+	STAGE_WARM_UP,
+	STAGE_TOUCH,
+	STAGE_REWRITE,
+	STAGE_INVLPG,
+	STAGE_REREAD,
+	STAGE_CR3,
+	STAGE_MMIO,
+	NR_STAGES,
+};
+
+static const char * const stage_names[] = {
+	[STAGE_WARM_UP] = "warm-up",
+	[STAGE_TOUCH]	= "first touch of pages",
+	[STAGE_REWRITE]	= "rewriting of page tables",
+	[STAGE_INVLPG]	= "INVLPG",
+	[STAGE_REREAD]	= "second touch of pages",
+	[STAGE_CR3]	= "loading of CR3",
+	[STAGE_MMIO]	= "MMIO reads",
+};
+
+static uint64_t *guest_page(int i)
+{
+	return (uint64_t *)(TEST_GVA + i * PAGE_SIZE);
+}
+
+/* Which page's memory the guest's page i shows after the rewriting. */
+static int rotated(int i)
+{
+	return i % NR_PAGES + 1;
+}
+
+static void load_cr3(uint64_t cr3)
+{
+	asm volatile("mov %0, %%cr3" :: "r"(cr3) : "memory");
+}
+
+static void guest_code(void)
+{
+	uint64_t *ptes = (uint64_t *)PAGE_TABLE_GVA;
+	uint64_t cr3 = get_cr3();
+	uint64_t first;
+	int i;
+
+	WRITE_ONCE(*guest_page(0), 1);
+	READ_ONCE(ptes[0]);
+	GUEST_SYNC(STAGE_WARM_UP);
+
+	for (i = 1; i <= NR_PAGES; i++)
+		WRITE_ONCE(*guest_page(i), i);
+	GUEST_SYNC(STAGE_TOUCH);
+
+	first = READ_ONCE(ptes[1]);
+	for (i = 1; i < NR_PAGES; i++)
+		WRITE_ONCE(ptes[i], READ_ONCE(ptes[rotated(i)]));
+	WRITE_ONCE(ptes[NR_PAGES], first);
+	GUEST_SYNC(STAGE_REWRITE);
+
+	for (i = 1; i <= NR_PAGES; i++)
+		asm volatile("invlpg (%0)" :: "r"(guest_page(i)) : "memory");
+	GUEST_SYNC(STAGE_INVLPG);
+
+	for (i = 1; i <= NR_PAGES; i++)
+		__GUEST_ASSERT(READ_ONCE(*guest_page(i)) == rotated(i),
+			       "Page %d shows %lu, its new PTE maps %d",
+			       i, READ_ONCE(*guest_page(i)), rotated(i));
+	GUEST_SYNC(STAGE_REREAD);
+
+	for (i = 0; i < NR_CR3_LOADS; i++)
+		load_cr3(cr3);
+	GUEST_SYNC(STAGE_CR3);
+
+	for (i = 0; i < NR_MMIO_READS; i++)
+		READ_ONCE(*(uint32_t *)MMIO_GVA);
+	GUEST_SYNC(STAGE_MMIO);
+}
+
+static void run_to_sync(struct kvm_vcpu *vcpu, enum stage stage)
+{
+	struct ucall uc;
+
+	do {
+		vcpu_run(vcpu);
+	} while (vcpu->run->exit_reason == KVM_EXIT_MMIO);
+
+	switch (get_ucall(vcpu, &uc)) {
+	case UCALL_SYNC:
+		TEST_ASSERT(uc.args[1] == stage, "Guest is at stage %lu, wanted %u",
+			    uc.args[1], stage);
+		break;
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(uc);
+		break;
+	default:
+		TEST_FAIL("Unexpected exit to userspace: %u (%s)",
+			  vcpu->run->exit_reason,
+			  exit_reason_str(vcpu->run->exit_reason));
+	}
+}
+
+/* What one stage of the guest's work must have caused. */
+struct expectation {
+	/* EPT violations, or nested page faults. */
+	uint64_t violations;
+	uint64_t misconfigs;
+	uint64_t page_faults;
+	uint64_t invlpgs;
+	uint64_t cr3_loads;
+	/* Some page fault exits are up to KVM, e.g. which shadow pages it syncs when. */
+	bool more_page_faults;
+};
+
+static void get_expectations(struct expectation *want)
+{
+	if (kvm_is_tdp_enabled()) {
+		want[STAGE_TOUCH].violations = NR_PAGES;
+		if (host_cpu_is_amd) {
+			want[STAGE_MMIO].violations = NR_MMIO_READS;
+		} else {
+			/* The first read installs the PTE that misconfigures the others. */
+			want[STAGE_MMIO].violations = 1;
+			want[STAGE_MMIO].misconfigs = NR_MMIO_READS - 1;
+		}
+		return;
+	}
+
+	want[STAGE_TOUCH].page_faults = NR_PAGES;
+	/* The page table is write-protected until the first write. */
+	want[STAGE_REWRITE].page_faults = 1;
+	want[STAGE_INVLPG].invlpgs = NR_PAGES;
+	want[STAGE_REREAD].more_page_faults = true;
+	want[STAGE_CR3].cr3_loads = NR_CR3_LOADS;
+	want[STAGE_MMIO].page_faults = NR_MMIO_READS;
+}
+
+static uint64_t delta(const struct exit_counters *before,
+		      const struct exit_counters *after, uint32_t reason)
+{
+	return after->exits[exit_bucket(reason)] - before->exits[exit_bucket(reason)];
+}
+
+static void check_stage(enum stage stage, const struct expectation *want,
+			const struct exit_counters *before,
+			const struct exit_counters *after)
+{
+	struct expectation got;
+
+	if (host_cpu_is_amd) {
+		got = (struct expectation) {
+			.violations	= delta(before, after, SVM_EXIT_NPF),
+			.page_faults	= delta(before, after, SVM_EXIT_EXCP_BASE + PF_VECTOR),
+			.invlpgs	= delta(before, after, SVM_EXIT_INVLPG),
+			.cr3_loads	= delta(before, after, SVM_EXIT_WRITE_CR3),
+		};
+	} else {
+		got = (struct expectation) {
+			.violations	= delta(before, after, EXIT_REASON_EPT_VIOLATION),
+			.misconfigs	= delta(before, after, EXIT_REASON_EPT_MISCONFIG),
+			.page_faults	= delta(before, after, EXIT_REASON_EXCEPTION_NMI),
+			.invlpgs	= delta(before, after, EXIT_REASON_INVLPG),
+			.cr3_loads	= delta(before, after, EXIT_REASON_CR_ACCESS),
+		};
+	}
+
+	pr_info("%s: %lu violations, %lu misconfigurations, %lu page faults, %lu INVLPG, %lu CR3\n",
+		stage_names[stage], got.violations, got.misconfigs, got.page_faults,
+		got.invlpgs, got.cr3_loads);
+
+	TEST_ASSERT(got.violations == want->violations &&
+		    got.misconfigs == want->misconfigs &&
+		    (got.page_faults == want->page_faults ||
+		     (want->more_page_faults && got.page_faults > want->page_faults)) &&
+		    got.invlpgs == want->invlpgs &&
+		    got.cr3_loads == want->cr3_loads,
+		    "%s: wanted %lu violations, %lu misconfigurations, %s%lu page faults, %lu INVLPG, %lu CR3",
+		    stage_names[stage], want->violations, want->misconfigs,
+		    want->more_page_faults ? "at least " : "", want->page_faults,
+		    want->invlpgs, want->cr3_loads);
+}
+
+static void print_split(const struct exit_counters *before,
+			const struct exit_counters *after)
+{
+	uint64_t exits;
+	int bucket;
+
+	for (bucket = 0; bucket < NR_EXIT_BUCKETS; bucket++) {
+		uint32_t reason = exit_bucket_to_reason(bucket);
+
+		exits = after->exits[bucket] - before->exits[bucket];
+		if (!exits)
+			continue;
+
+		printf("split\t%s\t%s\t", host_cpu_is_amd ? "svm" : "vmx",
+		       kvm_is_tdp_enabled() ? "tdp" : "shadow");
+		printf(host_cpu_is_amd ? "0x%03x" : "%u", reason);
+		printf("\t%s\t%lu\t0\n", exit_reason_name(reason), exits);
+	}
+}
+
+int main(int argc, char *argv[])
+{
+	struct expectation want[NR_STAGES] = {};
+	struct exit_counters counters[NR_STAGES];
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	uint64_t *pte;
+	int i;
+
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
+
+	vm = vm_create_with_one_vcpu(&vcpu, guest_code);
+
+	/* Anonymous memory is not backed by huge pages: one exit maps one page. */
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_MEMSLOT,
+				    NR_PAGES + 1, 0);
+	virt_map(vm, TEST_GVA, TEST_GPA, NR_PAGES + 1);
+	virt_pg_map(vm, MMIO_GVA, MMIO_GPA);
+
+	pte = vm_get_page_table_entry(vm, TEST_GVA);
+	virt_pg_map(vm, PAGE_TABLE_GVA, addr_hva2gpa(vm, pte));
+
+	get_expectations(want);
+	for (i = 0; i < NR_STAGES; i++) {
+		run_to_sync(vcpu, i);
+		vcpu_get_exit_counters(vcpu, &counters[i]);
+		if (i > STAGE_WARM_UP)
+			check_stage(i, &want[i], &counters[i - 1], &counters[i]);
+	}
+	print_split(&counters[STAGE_WARM_UP], &counters[STAGE_MMIO]);
+
+	kvm_vm_free(vm);
+	return 0;
+}
