@@ -27,19 +27,19 @@
 #define VMX_LAST_BASIC_EXIT_REASON	85
 #define SVM_LAST_LOW_EXIT_CODE		0xa6
 
-static unsigned long __read_mostly exit_counters;
+static unsigned long long __read_mostly exit_counters;
 
 static int set_exit_counters(const char *val, const struct kernel_param *kp)
 {
-	unsigned long mask;
+	unsigned long long mask;
 	int r;
 
-	r = kstrtoul(val, 0, &mask);
+	r = kstrtoull(val, 0, &mask);
 	if (r)
 		return r;
 
 	if (mask & ~KVM_X86_EXIT_COUNTERS_VALID_MASK) {
-		pr_err("exit_counters=%#lx has unknown bits, valid are %#x\n",
+		pr_err("exit_counters=%#llx has unknown bits, valid are %#llx\n",
 		       mask, KVM_X86_EXIT_COUNTERS_VALID_MASK);
 		return -EINVAL;
 	}
@@ -50,11 +50,11 @@ static int set_exit_counters(const char *val, const struct kernel_param *kp)
 
 static const struct kernel_param_ops exit_counters_ops = {
 	.set = set_exit_counters,
-	.get = param_get_ulong,
+	.get = param_get_ullong,
 };
 
 module_param_cb(exit_counters, &exit_counters_ops, &exit_counters, 0644);
-__MODULE_PARM_TYPE(exit_counters, "ulong");
+__MODULE_PARM_TYPE(exit_counters, "ullong");
 
 void kvm_init_exit_counters(struct kvm *kvm)
 {

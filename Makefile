@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Everything that is generated goes below build/.  "make help" lists the targets.
+
+BASE    ?= v6.12
+MACHINE ?= vmx svm
+TIMEOUT ?= 300
+
+BASES    := $(patsubst bases/%/base,%,$(wildcard bases/*/base))
+MACHINES := vmx svm kvm
+
+ifneq ($(filter-out $(BASES),$(BASE)),)
+$(error Unknown BASE '$(BASE)'; this project attaches to: $(BASES))
+endif
+ifneq ($(filter-out $(MACHINES),$(MACHINE)),)
+$(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(MACHINES))
+endif
+
+include bases/$(BASE)/base
+
+# A user's own kernel gets a build folder of its own, and is only ever read.
+ifdef KSRC
+B := $(CURDIR)/build/$(BASE)-$(shell echo '$(abspath $(KSRC))' | cksum | cut -d' ' -f1)
+else
+B := $(CURDIR)/build/$(BASE)
+endif
+SOURCE  := $(B)/source
+TREE    := $(B)/linux
+TESTS   := $(B)/kselftest
+IMAGE   := $(B)/image
+REPORT  := $(CURDIR)/build/report
+TARBALL := /usr/src/$(PACKAGE).tar.xz
+
+JOBS := -j$(shell nproc)
+STEP := $(CURDIR)/lab/step $(B)/log
+
+# The selftests that the machines run: this series' own, and in-tree ones that
+# would notice if CPUID, exits or the stats broke.
+KVM_X86   := $(SELFTESTS_X86)
+LAB_TESTS := $(KVM_X86)/exit_counters_test $(KVM_X86)/cpuid_test \
+	     $(KVM_X86)/fix_hypercall_test $(KVM_X86)/userspace_msr_exit_test \
+	     kvm_binary_stats_test
+
+.PHONY: all help setup tree kernel tests image run check clean
+.DELETE_ON_ERROR:
+
+all: run
+	@lab/report $(REPORT) $(foreach m,$(MACHINE),$(B)/run/$(m)/results.log)
+
+help:
+	@echo 'make                 do everything: kernel, selftests, machines, table'
+	@echo 'make check           run the tests of this project, with a summary'
+	@echo 'make tree            the patched kernel source, in $(TREE:$(CURDIR)/%=%)'
+	@echo 'make kernel          build it, and an unpatched one to compare with'
+	@echo 'make tests           build the selftests'
+	@echo 'make run             boot the machines and run the selftests there'
+	@echo 'make clean           remove build/'
+	@echo
+	@echo 'MACHINE="$(MACHINE)"    machines: vmx (Bochs), svm (QEMU), and kvm (QEMU with'
+	@echo '                     /dev/kvm, if it offers VMX or SVM to guests)'
+	@echo 'BASE=$(BASE)           kernel to attach to, one of: $(BASES)'
+	@echo 'KSRC=                kernel source to use instead of Debian'"'"'s package'
+	@echo 'TIMEOUT=$(TIMEOUT)          seconds that a machine may run'
+
+setup:
+	@lab/setup $(B) $(if $(KSRC),,$(PACKAGE)) -- $(MACHINE)
+
+# Source: unpacked aside and renamed, so that what has the name is whole.
+ifdef KSRC
+$(SOURCE)/.whole: | setup
+	@[ -e '$(KSRC)/arch/x86/kvm/x86.c' ] || { \
+		echo "KSRC=$(KSRC) is not a Linux source tree: it has no arch/x86/kvm/x86.c" >&2; exit 1; }
+	@rm -rf $(SOURCE) $(SOURCE).tmp && mkdir -p $(SOURCE).tmp
+	@$(STEP)/unpack.log 'copying $(KSRC)' sh -c 'if git -C $(KSRC) rev-parse HEAD; \
+		then git -C $(KSRC) archive HEAD; else tar -C $(KSRC) -c .; fi | \
+		tar -C $(SOURCE).tmp -x'
+	@touch $(SOURCE).tmp/.whole && mv $(SOURCE).tmp $(SOURCE)
+else
+$(SOURCE)/.whole: $(wildcard $(TARBALL)) | setup
+	@rm -rf $(SOURCE) $(SOURCE).tmp $(TREE) && mkdir -p $(SOURCE).tmp
+	@$(STEP)/unpack.log 'unpacking $(PACKAGE)' \
+		tar -C $(SOURCE).tmp --strip-components=1 -xf $(TARBALL)
+	@touch $(SOURCE).tmp/.whole && mv $(SOURCE).tmp $(SOURCE)
+endif
+
+tree: $(SOURCE)/.whole
+	@bases/mktree $(BASE) $(SOURCE) $(TREE)
+
+# The unpatched kernel is built first.  The patched one starts from a copy of its
+# objects, and rebuilds what the patches touch.
+$(SOURCE)/obj/.configured: lab/kernel.config $(SOURCE)/.whole
+	@$(STEP)/config.log 'configuring the kernel' lab/configure $(SOURCE) $<
+	@touch $@
+
+$(SOURCE)/obj/.built: $(SOURCE)/obj/.configured
+	@$(STEP)/kernel-unpatched.log 'building the unpatched kernel' \
+		$(MAKE) -C $(SOURCE) O=$(SOURCE)/obj $(JOBS) bzImage modules
+	@touch $@
+
+$(TREE)/obj/.seeded: $(SOURCE)/obj/.built | tree
+	@rm -rf $(TREE)/obj $(TREE)/obj.tmp
+	@cp -a $(SOURCE)/obj $(TREE)/obj.tmp
+	@cd $(TREE) && xargs touch < .mktree
+	@touch $(TREE)/obj.tmp/.seeded && mv $(TREE)/obj.tmp $(TREE)/obj
+
+kernel: tree $(TREE)/obj/.seeded
+	@$(STEP)/kernel.log 'building the patched kernel' \
+		$(MAKE) -C $(TREE) O=$(TREE)/obj $(JOBS) bzImage modules headers
+
+tests: kernel
+	@$(STEP)/tests.log 'building the selftests' \
+		$(MAKE) -C $(TREE)/tools/testing/selftests $(JOBS) O=$(TREE)/obj \
+			TARGETS=kvm install INSTALL_PATH=$(TESTS) LDFLAGS=-static \
+			FORCE_TARGETS=1 'TEST_GEN_PROGS_x86_64=$(LAB_TESTS)' \
+			'TEST_GEN_PROGS_EXTENDED_x86_64=$(KVM_X86)/exit_counters_paging_test' \
+			'TEST_PROGS_x86_64=$(KVM_X86)/exit_counters_paging_test.sh'
+
+image: tests
+	@$(STEP)/image.log 'making the image' lab/mkimage $(TREE)/obj $(TESTS) $(IMAGE)
+
+run: image
+	@+$(MAKE) --no-print-directory -j2 $(addprefix run-,$(MACHINE))
+
+run-%:
+	@lab/run $* $(IMAGE) $(B)/run/$* $(TIMEOUT)
+
+check: image
+	@lab/check $(BASE) $(SOURCE) $(TREE) $(IMAGE) $(B) $(TIMEOUT) $(MACHINE)
+
+clean:
+	rm -rf build
