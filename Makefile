@@ -116,7 +116,8 @@ tests: kernel
 			'TEST_PROGS_x86_64=$(KVM_X86)/exit_counters_paging_test.sh'
 
 image: tests
-	@$(STEP)/image.log 'making the image' lab/mkimage $(TREE)/obj $(TESTS) $(IMAGE)
+	@$(STEP)/image.log 'making the image' \
+		lab/mkimage $(TREE)/obj $(SOURCE)/obj $(TESTS) $(IMAGE)
 
 run: image
 	@+$(MAKE) --no-print-directory -j2 $(addprefix run-,$(MACHINE))

@@ -617,7 +617,7 @@ TEST(capability_errors)
 
 	TEST_REQUIRE(mask);
 	TEST_ASSERT(mask == KVM_X86_EXIT_COUNTERS_CPUID,
-		    "KVM_CHECK_EXTENSION returned 0x%x, wanted 0x%x; please update this test",
+		    "KVM_CHECK_EXTENSION returned 0x%x, wanted 0x%llx; please update this test",
 		    mask, KVM_X86_EXIT_COUNTERS_CPUID);
 
 	vm = vm_create_barebones();
