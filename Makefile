@@ -40,6 +40,7 @@ KVM_X86   := $(SELFTESTS_X86)
 LAB_TESTS := $(KVM_X86)/exit_counters_test $(KVM_X86)/cpuid_test \
 	     $(KVM_X86)/fix_hypercall_test $(KVM_X86)/userspace_msr_exit_test \
 	     kvm_binary_stats_test
+LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
 .PHONY: all help setup tree kernel tests image run check clean
 .DELETE_ON_ERROR:
@@ -112,7 +113,7 @@ tests: kernel
 		$(MAKE) -C $(TREE)/tools/testing/selftests $(JOBS) O=$(TREE)/obj \
 			TARGETS=kvm install INSTALL_PATH=$(TESTS) LDFLAGS=-static \
 			FORCE_TARGETS=1 'TEST_GEN_PROGS_x86_64=$(LAB_TESTS)' \
-			'TEST_GEN_PROGS_EXTENDED_x86_64=$(KVM_X86)/exit_counters_paging_test' \
+			'TEST_GEN_PROGS_EXTENDED_x86_64=$(LAB_EXTENDED)' \
 			'TEST_PROGS_x86_64=$(KVM_X86)/exit_counters_paging_test.sh'
 
 image: tests

@@ -1,31 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exit counters: which VMs show them to the guest, and the CPUID leaves that do.
+ * Exit counters: what userspace asks for, and what the host reads.
  *
  * The counters are the vCPUs' own.  Whoever reads them sums over the VM's vCPUs
  * while these run, so a sum is a snapshot that is exact only for vCPUs that do
- * not exit meanwhile.  No sum ever decreases.
+ * not exit meanwhile.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/debugfs.h>
 #include <linux/kvm_host.h>
 #include <linux/moduleparam.h>
-#include <linux/nospec.h>
+#include <linux/seq_file.h>
 
-#include <asm/cpufeature.h>
-#include <asm/kvm_para.h>
 #include <asm/vmx.h>
 
 #include "exit_counters.h"
 
-#define EXIT_COUNTERS_LEAVES_MASK	0xffffff00
-#define EXIT_COUNTERS_REVISION		1
-#define EXIT_COUNTERS_ISA_VMX		1
-#define EXIT_COUNTERS_ISA_SVM		2
-
-/* Immediate WRMSRNS and idle HLT, which this kernel may not know by name. */
-#define VMX_LAST_BASIC_EXIT_REASON	85
-#define SVM_LAST_LOW_EXIT_CODE		0xa6
+/* On while a VM exists that times its exits. */
+__read_mostly DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_exit_timing, HZ);
+EXPORT_SYMBOL_GPL(kvm_exit_timing);
 
 static unsigned long long __read_mostly exit_counters;
 
@@ -56,145 +50,223 @@ static const struct kernel_param_ops exit_counters_ops = {
 module_param_cb(exit_counters, &exit_counters_ops, &exit_counters, 0644);
 __MODULE_PARM_TYPE(exit_counters, "ullong");
 
+static void get_exit_timing(u64 mask)
+{
+	if (mask & KVM_X86_EXIT_COUNTERS_CYCLES)
+		static_branch_deferred_inc(&kvm_exit_timing);
+}
+
+static void put_exit_timing(u64 mask)
+{
+	if (mask & KVM_X86_EXIT_COUNTERS_CYCLES)
+		static_branch_slow_dec_deferred(&kvm_exit_timing);
+}
+
 void kvm_init_exit_counters(struct kvm *kvm)
 {
 	kvm->arch.exit_counters = READ_ONCE(exit_counters);
+	get_exit_timing(kvm->arch.exit_counters);
+}
+
+void kvm_destroy_exit_counters(struct kvm *kvm)
+{
+	put_exit_timing(kvm->arch.exit_counters);
 }
 
 int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap)
 {
-	int r = -EINVAL;
+	u64 mask = cap->args[0], unused;
+	int r;
 
-	if (cap->args[0] & ~KVM_X86_EXIT_COUNTERS_VALID_MASK ||
+	if (mask & ~KVM_X86_EXIT_COUNTERS_VALID_MASK ||
 	    cap->args[1] || cap->args[2] || cap->args[3])
-		return r;
+		return -EINVAL;
+
+	/* Patching code takes cpus_read_lock(), do so outside of kvm->lock. */
+	get_exit_timing(mask);
 
 	mutex_lock(&kvm->lock);
-	if (!kvm->created_vcpus) {
-		kvm->arch.exit_counters = cap->args[0];
+	if (kvm->created_vcpus) {
+		r = -EINVAL;
+		unused = mask;
+	} else {
 		r = 0;
+		unused = kvm->arch.exit_counters;
+		kvm->arch.exit_counters = mask;
 	}
 	mutex_unlock(&kvm->lock);
+
+	put_exit_timing(unused);
+	return r;
+}
+
+int kvm_vcpu_create_exit_counters(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.exit_tsc = U64_MAX;
+
+	if (!(vcpu->kvm->arch.exit_counters & KVM_X86_EXIT_COUNTERS_CYCLES))
+		return 0;
+
+	vcpu->arch.exit_cycles = kcalloc(KVM_NR_EXIT_BUCKETS + KVM_NR_EXCEPTION_VECTORS,
+					 sizeof(*vcpu->arch.exit_cycles),
+					 GFP_KERNEL_ACCOUNT);
+	return vcpu->arch.exit_cycles ? 0 : -ENOMEM;
+}
+
+void kvm_vcpu_destroy_exit_counters(struct kvm_vcpu *vcpu)
+{
+	kfree(vcpu->arch.exit_cycles);
+}
+
+/* Flush deferred work before the module, and thus the key, goes away. */
+void kvm_exit_counters_exit(void)
+{
+	static_key_deferred_flush(&kvm_exit_timing);
+	WARN_ON(static_branch_unlikely(&kvm_exit_timing.key));
+}
+
+static u64 read_cycles(struct kvm_vcpu *vcpu, u32 index)
+{
+	return vcpu->arch.exit_cycles ? READ_ONCE(vcpu->arch.exit_cycles[index]) : 0;
+}
+
+static u64 read_vmx_exception_cycles(struct kvm_vcpu *vcpu)
+{
+	u64 cycles = 0;
+	int i;
+
+	for (i = 0; i < KVM_NR_EXCEPTION_VECTORS; i++)
+		cycles += read_cycles(vcpu, KVM_NR_EXIT_BUCKETS + i);
+
+	return cycles;
+}
+
+struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket)
+{
+	bool is_vmx_exception = !kvm_exit_counters_is_svm() &&
+				bucket == EXIT_REASON_EXCEPTION_NMI;
+	struct kvm_exit_record record = {};
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		record.exits += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
+		record.cycles += is_vmx_exception ? read_vmx_exception_cycles(vcpu) :
+						    read_cycles(vcpu, bucket);
+	}
+
+	return record;
+}
+
+struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector)
+{
+	u32 index = vector + (kvm_exit_counters_is_svm() ? SVM_EXIT_EXCP_BASE :
+							   KVM_NR_EXIT_BUCKETS);
+	struct kvm_exit_record record = {};
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		record.exits += READ_ONCE(vcpu->stat.exceptions_by_vector[vector]);
+		record.cycles += read_cycles(vcpu, index);
+	}
+
+	return record;
+}
+
+struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm)
+{
+	struct kvm_exit_record record = {};
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		record.exits += READ_ONCE(vcpu->arch.nr_exits);
+		record.cycles += READ_ONCE(vcpu->stat.exit_cycles);
+	}
+
+	return record;
+}
+
+struct exit_name {
+	u32 reason;
+	const char *name;
+};
+
+static const struct exit_name vmx_exit_names[] = { VMX_EXIT_REASONS };
+static const struct exit_name svm_exit_names[] = { SVM_EXIT_REASONS };
+
+static const char *exit_name(u32 reason)
+{
+	const struct exit_name *names = vmx_exit_names;
+	int i, nr_names = ARRAY_SIZE(vmx_exit_names);
+
+	if (kvm_exit_counters_is_svm()) {
+		names = svm_exit_names;
+		nr_names = ARRAY_SIZE(svm_exit_names);
+	}
+
+	for (i = 0; i < nr_names; i++) {
+		if (names[i].reason == reason)
+			return names[i].name;
+	}
+
+	return "unnamed";
+}
+
+static int exit_counters_show(struct seq_file *m, void *v)
+{
+	struct kvm_exit_record record;
+	u32 bucket, code;
+
+	for (bucket = 0; bucket < KVM_NR_EXIT_BUCKETS; bucket++) {
+		record = kvm_get_exits_in_bucket(m->private, bucket);
+		if (!record.exits)
+			continue;
+
+		code = bucket;
+		if (kvm_exit_counters_is_svm() && bucket >= KVM_EXIT_BUCKETS_SVM_LOW)
+			code += SVM_EXIT_NPF - KVM_EXIT_BUCKETS_SVM_LOW;
+
+		if (bucket == KVM_EXIT_BUCKET_OTHER)
+			seq_puts(m, "other\tother");
+		else if (kvm_exit_counters_is_svm())
+			seq_printf(m, "0x%03x\t%s", code, exit_name(code));
+		else
+			seq_printf(m, "%u\t%s", code, exit_name(code));
+
+		seq_printf(m, "\t%llu\t%llu\n", record.exits, record.cycles);
+	}
+
+	return 0;
+}
+
+static int exit_counters_open(struct inode *inode, struct file *file)
+{
+	struct kvm *kvm = inode->i_private;
+	int r;
+
+	if (!kvm_get_kvm_safe(kvm))
+		return -ENOENT;
+
+	r = single_open(file, exit_counters_show, kvm);
+	if (r < 0)
+		kvm_put_kvm(kvm);
 
 	return r;
 }
 
-static bool is_svm(void)
+static int exit_counters_release(struct inode *inode, struct file *file)
 {
-	return cpu_feature_enabled(X86_FEATURE_SVM);
+	kvm_put_kvm(inode->i_private);
+
+	return single_release(inode, file);
 }
 
-/* Whether Intel's SDM assigns the number to a basic exit reason. */
-static bool vmx_exit_reason_is_defined(u32 reason)
-{
-	switch (reason) {
-	case 35:
-	case 38:
-	case 42:
-	case 71:
-	case 82 ... 83:
-		return false;
-	default:
-		return reason <= VMX_LAST_BASIC_EXIT_REASON;
-	}
-}
-
-/* Whether AMD's APM assigns the number to an exit code. */
-static bool svm_exit_code_is_defined(u32 code)
-{
-	return code <= SVM_LAST_LOW_EXIT_CODE ||
-	       (code >= SVM_EXIT_NPF && code <= SVM_EXIT_VMGEXIT);
-}
-
-static bool exit_reason_is_defined(u32 reason)
-{
-	return is_svm() ? svm_exit_code_is_defined(reason) :
-			  vmx_exit_reason_is_defined(reason);
-}
-
-static u32 exit_bucket(u32 reason)
-{
-	u32 bucket = is_svm() ? kvm_svm_exit_bucket(reason) :
-				kvm_vmx_exit_bucket(reason);
-
-	/* The guest chooses the reason. */
-	return array_index_nospec(bucket, KVM_NR_EXIT_BUCKETS);
-}
-
-static u64 sum_exits_of_reason(struct kvm *kvm, u32 reason)
-{
-	u32 bucket = exit_bucket(reason);
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	u64 sum = 0;
-
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		sum += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
-
-	return sum;
-}
-
-static u64 sum_exits(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	u64 sum = 0;
-
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		sum += READ_ONCE(vcpu->arch.nr_exits);
-
-	return sum;
-}
-
-/*
- * Answer CPUID for the exit counters' leaves.  Returns false, with the registers
- * untouched, if the leaf is another one or if the guest may not see the counters.
- */
-bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
-			     u32 *ecx, u32 *edx)
-{
-	const u32 *signature = (const u32 *)KVM_EXIT_COUNTERS_SIGNATURE;
-	u32 function = *eax, index = *ecx;
-	struct kvm *kvm = vcpu->kvm;
-	u64 exits;
-
-	if ((function & EXIT_COUNTERS_LEAVES_MASK) != KVM_CPUID_EXIT_COUNTERS ||
-	    !(kvm->arch.exit_counters & KVM_X86_EXIT_COUNTERS_CPUID))
-		return false;
-
-	*eax = *ebx = *ecx = *edx = 0;
-
-	switch (function) {
-	case KVM_CPUID_EXIT_COUNTERS:
-		*eax = KVM_CPUID_EXIT_COUNTERS_TOTAL;
-		*ebx = signature[0];
-		*ecx = signature[1];
-		*edx = signature[2];
-		break;
-	case KVM_CPUID_EXIT_COUNTERS_INFO:
-		*eax = EXIT_COUNTERS_REVISION;
-		*ebx = kvm->arch.exit_counters;
-		*ecx = is_svm() ? EXIT_COUNTERS_ISA_SVM : EXIT_COUNTERS_ISA_VMX;
-		break;
-	case KVM_CPUID_EXIT_COUNTERS_REASON_CYCLES:
-	case KVM_CPUID_EXIT_COUNTERS_REASON:
-	case KVM_CPUID_EXIT_COUNTERS_REASON_TOTAL:
-		if (!exit_reason_is_defined(index)) {
-			*edx = U32_MAX;
-			break;
-		}
-		exits = sum_exits_of_reason(kvm, index);
-		*eax = lower_32_bits(exits);
-		*edx = upper_32_bits(exits);
-		break;
-	case KVM_CPUID_EXIT_COUNTERS_TOTAL:
-		exits = sum_exits(kvm);
-		*eax = lower_32_bits(exits);
-		*edx = upper_32_bits(exits);
-		break;
-	default:
-		break;
-	}
-
-	return true;
-}
+const struct file_operations kvm_exit_counters_fops = {
+	.owner		= THIS_MODULE,
+	.open		= exit_counters_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= exit_counters_release,
+};

@@ -2,25 +2,54 @@
 #ifndef ARCH_X86_KVM_EXIT_COUNTERS_H
 #define ARCH_X86_KVM_EXIT_COUNTERS_H
 
+#include <linux/jump_label_ratelimit.h>
 #include <linux/kvm_host.h>
 
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
 #include <asm/svm.h>
+#include <asm/trapnr.h>
 
-#define KVM_X86_EXIT_COUNTERS_VALID_MASK	KVM_X86_EXIT_COUNTERS_CPUID
+extern struct static_key_false_deferred kvm_exit_timing;
+
+extern const struct file_operations kvm_exit_counters_fops;
+
+struct kvm_exit_record {
+	u64 exits;
+	u64 cycles;
+};
 
 void kvm_init_exit_counters(struct kvm *kvm);
-int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap);
-bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
-			     u32 *ecx, u32 *edx);
+void kvm_destroy_exit_counters(struct kvm *kvm);
+int kvm_vcpu_create_exit_counters(struct kvm_vcpu *vcpu);
+void kvm_vcpu_destroy_exit_counters(struct kvm_vcpu *vcpu);
+void kvm_exit_counters_exit(void);
 
-static __always_inline u32 kvm_vmx_exit_bucket(u16 basic_exit_reason)
+int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap);
+
+struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket);
+struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector);
+struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm);
+
+static inline bool kvm_exit_counters_is_svm(void)
 {
-	return min_t(u32, basic_exit_reason, KVM_EXIT_BUCKET_OTHER);
+	return cpu_feature_enabled(X86_FEATURE_SVM);
 }
 
-static __always_inline u32 kvm_svm_exit_bucket(u32 exit_code)
+static __always_inline unsigned long kvm_vmx_exit_bucket(unsigned long basic_exit_reason)
 {
-	if (likely(exit_code < KVM_EXIT_BUCKETS_SVM_LOW))
+	if (unlikely(basic_exit_reason > KVM_EXIT_BUCKET_OTHER)) {
+		/* Keep this a branch, a conditional move costs every exit more. */
+		barrier();
+		return KVM_EXIT_BUCKET_OTHER;
+	}
+
+	return basic_exit_reason;
+}
+
+static __always_inline unsigned long kvm_svm_exit_bucket(unsigned long exit_code)
+{
+	if (exit_code < KVM_EXIT_BUCKETS_SVM_LOW)
 		return exit_code;
 
 	exit_code -= SVM_EXIT_NPF;
@@ -31,14 +60,70 @@ static __always_inline u32 kvm_svm_exit_bucket(u32 exit_code)
 }
 
 /*
- * Call this where the kvm_exit tracepoint fires, i.e. before fastpath handlers
- * can re-enter the guest, so that no VM-Exit goes uncounted.  Only the thread
- * that runs the vCPU writes its counters, hence neither atomics nor locks.
+ * Count a VM-Exit, where the kvm_exit tracepoint fires, i.e. before fastpath
+ * handlers can re-enter the guest.  Only the thread that runs the vCPU writes its
+ * counters, hence neither atomics nor locks.  Take the time even if this VM did
+ * not ask for it, as kvm_charge_exit() has to look anyway.
  */
-static __always_inline void kvm_count_exit(struct kvm_vcpu *vcpu, u32 bucket)
+static __always_inline void kvm_count_exit(struct kvm_vcpu *vcpu, unsigned long bucket)
 {
 	++vcpu->stat.exits_by_reason[bucket];
 	++vcpu->arch.nr_exits;
+	vcpu->arch.exit_cycles_index = bucket;
+
+	if (static_branch_unlikely(&kvm_exit_timing.key))
+		vcpu->arch.exit_tsc = rdtsc();
+}
+
+/*
+ * Count the exit that kvm_count_exit() just counted by its exception vector, too.
+ * All exceptions have the same VMX exit reason, so charge the vector instead.
+ */
+static __always_inline void kvm_count_vmx_exception(struct kvm_vcpu *vcpu, u32 vector)
+{
+	vector %= KVM_NR_EXCEPTION_VECTORS;
+	++vcpu->stat.exceptions_by_vector[vector];
+	vcpu->arch.exit_cycles_index = KVM_NR_EXIT_BUCKETS + vector;
+}
+
+/*
+ * Exceptions have an exit code each.  Most other exits, e.g. of instructions, need
+ * but one comparison to get here.
+ */
+static __always_inline void kvm_count_svm_exit(struct kvm_vcpu *vcpu, u32 exit_code)
+{
+	unsigned long bucket = exit_code;
+
+	if (exit_code < SVM_EXIT_INTR || exit_code >= KVM_EXIT_BUCKETS_SVM_LOW) {
+		bucket = kvm_svm_exit_bucket(exit_code);
+		if (exit_code - SVM_EXIT_EXCP_BASE < KVM_NR_EXCEPTION_VECTORS)
+			++vcpu->stat.exceptions_by_vector[exit_code - SVM_EXIT_EXCP_BASE];
+	}
+
+	kvm_count_exit(vcpu, bucket);
+}
+
+/*
+ * Charge the cycles since the last VM-Exit to it, where the kvm_entry tracepoint
+ * fires.  A TSC that went backwards, e.g. because the vCPU migrated to a CPU whose
+ * TSC is behind, adds nothing.  Neither does an entry that follows a failed one.
+ */
+static __always_inline void kvm_charge_exit(struct kvm_vcpu *vcpu)
+{
+	u64 *cycles, delta;
+
+	if (!static_branch_unlikely(&kvm_exit_timing.key))
+		return;
+
+	cycles = vcpu->arch.exit_cycles;
+	if (!cycles)
+		return;
+
+	if (!check_sub_overflow(rdtsc(), vcpu->arch.exit_tsc, &delta)) {
+		cycles[vcpu->arch.exit_cycles_index] += delta;
+		vcpu->stat.exit_cycles += delta;
+	}
+	vcpu->arch.exit_tsc = U64_MAX;
 }
 
 #endif /* ARCH_X86_KVM_EXIT_COUNTERS_H */
