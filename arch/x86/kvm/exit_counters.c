@@ -4,7 +4,8 @@
  *
  * The counters are the vCPUs' own.  Whoever reads them sums over the VM's vCPUs
  * while these run, so a sum is a snapshot that is exact only for vCPUs that do
- * not exit meanwhile.
+ * not exit meanwhile.  32-bit kernels may read a count while it is written in two
+ * halves, as with all of KVM's stats.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -17,11 +18,11 @@
 
 #include "exit_counters.h"
 
-/* On while a VM exists that times its exits. */
-__read_mostly DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_exit_timing, HZ);
-EXPORT_SYMBOL_GPL(kvm_exit_timing);
-
 static unsigned long long __read_mostly exit_counters;
+
+/* On while a VM exists that times its exits. */
+DEFINE_STATIC_KEY_FALSE(kvm_exit_timing);
+EXPORT_SYMBOL_GPL(kvm_exit_timing);
 
 static int set_exit_counters(const char *val, const struct kernel_param *kp)
 {
@@ -53,13 +54,13 @@ __MODULE_PARM_TYPE(exit_counters, "ullong");
 static void get_exit_timing(u64 mask)
 {
 	if (mask & KVM_X86_EXIT_COUNTERS_CYCLES)
-		static_branch_deferred_inc(&kvm_exit_timing);
+		static_branch_inc(&kvm_exit_timing);
 }
 
 static void put_exit_timing(u64 mask)
 {
 	if (mask & KVM_X86_EXIT_COUNTERS_CYCLES)
-		static_branch_slow_dec_deferred(&kvm_exit_timing);
+		static_branch_dec(&kvm_exit_timing);
 }
 
 void kvm_init_exit_counters(struct kvm *kvm)
@@ -116,13 +117,6 @@ int kvm_vcpu_create_exit_counters(struct kvm_vcpu *vcpu)
 void kvm_vcpu_destroy_exit_counters(struct kvm_vcpu *vcpu)
 {
 	kfree(vcpu->arch.exit_cycles);
-}
-
-/* Flush deferred work before the module, and thus the key, goes away. */
-void kvm_exit_counters_exit(void)
-{
-	static_key_deferred_flush(&kvm_exit_timing);
-	WARN_ON(static_branch_unlikely(&kvm_exit_timing.key));
 }
 
 static u64 read_cycles(struct kvm_vcpu *vcpu, u32 index)

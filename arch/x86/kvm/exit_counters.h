@@ -2,7 +2,7 @@
 #ifndef ARCH_X86_KVM_EXIT_COUNTERS_H
 #define ARCH_X86_KVM_EXIT_COUNTERS_H
 
-#include <linux/jump_label_ratelimit.h>
+#include <linux/jump_label.h>
 #include <linux/kvm_host.h>
 
 #include <asm/cpufeature.h>
@@ -10,7 +10,7 @@
 #include <asm/svm.h>
 #include <asm/trapnr.h>
 
-extern struct static_key_false_deferred kvm_exit_timing;
+DECLARE_STATIC_KEY_FALSE(kvm_exit_timing);
 
 extern const struct file_operations kvm_exit_counters_fops;
 
@@ -23,7 +23,6 @@ void kvm_init_exit_counters(struct kvm *kvm);
 void kvm_destroy_exit_counters(struct kvm *kvm);
 int kvm_vcpu_create_exit_counters(struct kvm_vcpu *vcpu);
 void kvm_vcpu_destroy_exit_counters(struct kvm_vcpu *vcpu);
-void kvm_exit_counters_exit(void);
 
 int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap);
 
@@ -71,7 +70,7 @@ static __always_inline void kvm_count_exit(struct kvm_vcpu *vcpu, unsigned long 
 	++vcpu->arch.nr_exits;
 	vcpu->arch.exit_cycles_index = bucket;
 
-	if (static_branch_unlikely(&kvm_exit_timing.key))
+	if (static_branch_unlikely(&kvm_exit_timing))
 		vcpu->arch.exit_tsc = rdtsc();
 }
 
@@ -112,7 +111,7 @@ static __always_inline void kvm_charge_exit(struct kvm_vcpu *vcpu)
 {
 	u64 *cycles, delta;
 
-	if (!static_branch_unlikely(&kvm_exit_timing.key))
+	if (!static_branch_unlikely(&kvm_exit_timing))
 		return;
 
 	cycles = vcpu->arch.exit_cycles;

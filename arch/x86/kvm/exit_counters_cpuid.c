@@ -11,9 +11,6 @@
 #include "exit_counters.h"
 
 #define EXIT_COUNTERS_LEAVES_MASK	0xffffff00
-#define EXIT_COUNTERS_REVISION		1
-#define EXIT_COUNTERS_ISA_VMX		1
-#define EXIT_COUNTERS_ISA_SVM		2
 
 /* Immediate WRMSRNS and idle HLT, which this kernel may not know by name. */
 #define VMX_LAST_BASIC_EXIT_REASON	85
@@ -34,7 +31,10 @@ static bool vmx_exit_reason_is_defined(u32 reason)
 	}
 }
 
-/* Whether AMD's APM assigns the number to an exit code. */
+/*
+ * Whether AMD's APM assigns the number to an exit code, other than the negative
+ * ones of failed VMRUNs, which are 64 bits wide and thus no input to CPUID.
+ */
 static bool svm_exit_code_is_defined(u32 code)
 {
 	return code <= SVM_LAST_LOW_EXIT_CODE ||
@@ -98,10 +98,10 @@ bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 		*edx = signature[2];
 		return true;
 	case KVM_CPUID_EXIT_COUNTERS_INFO:
-		*eax = EXIT_COUNTERS_REVISION;
+		*eax = KVM_EXIT_COUNTERS_REVISION;
 		*ebx = kvm->arch.exit_counters;
-		*ecx = kvm_exit_counters_is_svm() ? EXIT_COUNTERS_ISA_SVM :
-						    EXIT_COUNTERS_ISA_VMX;
+		*ecx = kvm_exit_counters_is_svm() ? KVM_EXIT_COUNTERS_ISA_SVM :
+						    KVM_EXIT_COUNTERS_ISA_VMX;
 		*edx = 0;
 		return true;
 	case KVM_CPUID_EXIT_COUNTERS_VECTOR:
