@@ -13,13 +13,19 @@
 #include "kvm_util.h"
 #include "processor.h"
 
-/* All of it is mapped by one page table, which the guest can write. */
-#define TEST_GVA		0xc0000000ull
-#define TEST_GPA		0x80000000ull
-#define TEST_MEMSLOT		10
-#define PAGE_TABLE_GVA		0xc1000000ull
-#define MMIO_GVA		(TEST_GVA + 511 * PAGE_SIZE)
-#define MMIO_GPA		0xd0000000ull
+/*
+ * The guest goes through all stages twice, the first time to let whatever else it
+ * touches be mapped.  Each time it has an area of its own: pages, and as the last
+ * one a device, all mapped by one page table, which the guest can write.
+ */
+#define NR_AREAS		2
+#define AREA_SIZE		0x200000ull
+#define AREA_GVA(area)		(0xc0000000ull + (area) * AREA_SIZE)
+#define AREA_GPA(area)		(0x80000000ull + (area) * AREA_SIZE)
+#define AREA_MEMSLOT(area)	(10 + (area))
+#define PAGE_TABLE_GVA(area)	(0xd0000000ull + (area) * AREA_SIZE)
+#define MMIO_GVA(area)		(AREA_GVA(area) + AREA_SIZE - PAGE_SIZE)
+#define MMIO_GPA(area)		(0xd0000000ull + (area) * PAGE_SIZE)
 
 /* Page 0 is touched early, so that the page table itself gets mapped. */
 #define NR_PAGES		256
@@ -47,9 +53,9 @@ static const char * const stage_names[] = {
 	[STAGE_MMIO]	= "MMIO reads",
 };
 
-static uint64_t *guest_page(int i)
+static uint64_t *guest_page(int area, int i)
 {
-	return (uint64_t *)(TEST_GVA + i * PAGE_SIZE);
+	return (uint64_t *)(AREA_GVA(area) + i * PAGE_SIZE);
 }
 
 /* Which page's memory the guest's page i shows after the rewriting. */
@@ -63,19 +69,19 @@ static void load_cr3(uint64_t cr3)
 	asm volatile("mov %0, %%cr3" :: "r"(cr3) : "memory");
 }
 
-static void guest_code(void)
+static void guest_stages(int area)
 {
-	uint64_t *ptes = (uint64_t *)PAGE_TABLE_GVA;
+	uint64_t *ptes = (uint64_t *)PAGE_TABLE_GVA(area);
 	uint64_t cr3 = get_cr3();
 	uint64_t first;
 	int i;
 
-	WRITE_ONCE(*guest_page(0), 1);
+	WRITE_ONCE(*guest_page(area, 0), 1);
 	READ_ONCE(ptes[0]);
 	GUEST_SYNC(STAGE_WARM_UP);
 
 	for (i = 1; i <= NR_PAGES; i++)
-		WRITE_ONCE(*guest_page(i), i);
+		WRITE_ONCE(*guest_page(area, i), i);
 	GUEST_SYNC(STAGE_TOUCH);
 
 	first = READ_ONCE(ptes[1]);
@@ -85,13 +91,13 @@ static void guest_code(void)
 	GUEST_SYNC(STAGE_REWRITE);
 
 	for (i = 1; i <= NR_PAGES; i++)
-		asm volatile("invlpg (%0)" :: "r"(guest_page(i)) : "memory");
+		asm volatile("invlpg (%0)" :: "r"(guest_page(area, i)) : "memory");
 	GUEST_SYNC(STAGE_INVLPG);
 
 	for (i = 1; i <= NR_PAGES; i++)
-		__GUEST_ASSERT(READ_ONCE(*guest_page(i)) == rotated(i),
+		__GUEST_ASSERT(READ_ONCE(*guest_page(area, i)) == rotated(i),
 			       "Page %d shows %lu, its new PTE maps %d",
-			       i, READ_ONCE(*guest_page(i)), rotated(i));
+			       i, READ_ONCE(*guest_page(area, i)), rotated(i));
 	GUEST_SYNC(STAGE_REREAD);
 
 	for (i = 0; i < NR_CR3_LOADS; i++)
@@ -99,8 +105,16 @@ static void guest_code(void)
 	GUEST_SYNC(STAGE_CR3);
 
 	for (i = 0; i < NR_MMIO_READS; i++)
-		READ_ONCE(*(uint32_t *)MMIO_GVA);
+		READ_ONCE(*(uint32_t *)MMIO_GVA(area));
 	GUEST_SYNC(STAGE_MMIO);
+}
+
+static void guest_code(void)
+{
+	int area;
+
+	for (area = 0; area < NR_AREAS; area++)
+		guest_stages(area);
 }
 
 static void run_to_sync(struct kvm_vcpu *vcpu, enum stage stage)
@@ -142,9 +156,8 @@ static void get_expectations(struct expectation *want)
 {
 	if (kvm_is_tdp_enabled()) {
 		want[STAGE_TOUCH].violations = NR_PAGES;
-		if (host_cpu_is_amd) {
-			want[STAGE_MMIO].violations = NR_MMIO_READS;
-		} else {
+		want[STAGE_MMIO].violations = NR_MMIO_READS;
+		if (!host_cpu_is_amd && get_kvm_param_bool("mmio_caching")) {
 			/* The first read installs the PTE that misconfigures the others. */
 			want[STAGE_MMIO].violations = 1;
 			want[STAGE_MMIO].misconfigs = NR_MMIO_READS - 1;
@@ -171,23 +184,18 @@ static void check_stage(enum stage stage, const struct expectation *want,
 			const struct exit_counters *before,
 			const struct exit_counters *after)
 {
-	struct expectation got;
+	struct expectation got = {};
 
+	got.page_faults = after->exceptions[PF_VECTOR] - before->exceptions[PF_VECTOR];
 	if (host_cpu_is_amd) {
-		got = (struct expectation) {
-			.violations	= delta(before, after, SVM_EXIT_NPF),
-			.page_faults	= delta(before, after, SVM_EXIT_EXCP_BASE + PF_VECTOR),
-			.invlpgs	= delta(before, after, SVM_EXIT_INVLPG),
-			.cr3_loads	= delta(before, after, SVM_EXIT_WRITE_CR3),
-		};
+		got.violations = delta(before, after, SVM_EXIT_NPF);
+		got.invlpgs = delta(before, after, SVM_EXIT_INVLPG);
+		got.cr3_loads = delta(before, after, SVM_EXIT_WRITE_CR3);
 	} else {
-		got = (struct expectation) {
-			.violations	= delta(before, after, EXIT_REASON_EPT_VIOLATION),
-			.misconfigs	= delta(before, after, EXIT_REASON_EPT_MISCONFIG),
-			.page_faults	= delta(before, after, EXIT_REASON_EXCEPTION_NMI),
-			.invlpgs	= delta(before, after, EXIT_REASON_INVLPG),
-			.cr3_loads	= delta(before, after, EXIT_REASON_CR_ACCESS),
-		};
+		got.violations = delta(before, after, EXIT_REASON_EPT_VIOLATION);
+		got.misconfigs = delta(before, after, EXIT_REASON_EPT_MISCONFIG);
+		got.invlpgs = delta(before, after, EXIT_REASON_INVLPG);
+		got.cr3_loads = delta(before, after, EXIT_REASON_CR_ACCESS);
 	}
 
 	pr_info("%s: %lu violations, %lu misconfigurations, %lu page faults, %lu INVLPG, %lu CR3\n",
@@ -206,23 +214,34 @@ static void check_stage(enum stage stage, const struct expectation *want,
 		    want->invlpgs, want->cr3_loads);
 }
 
+static void print_split_line(const char *code, const char *name, uint64_t exits)
+{
+	if (exits)
+		printf("split\t%s\t%s\t%s\t%s\t%lu\t0\n", host_cpu_is_amd ? "svm" : "vmx",
+		       kvm_is_tdp_enabled() ? "tdp" : "shadow", code, name, exits);
+}
+
 static void print_split(const struct exit_counters *before,
 			const struct exit_counters *after)
 {
-	uint64_t exits;
-	int bucket;
+	char code[16];
+	int i;
 
-	for (bucket = 0; bucket < NR_EXIT_BUCKETS; bucket++) {
-		uint32_t reason = exit_bucket_to_reason(bucket);
+	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
+		uint32_t reason = exit_bucket_to_reason(i);
 
-		exits = after->exits[bucket] - before->exits[bucket];
-		if (!exits)
-			continue;
+		if (host_cpu_is_amd)
+			snprintf(code, sizeof(code), "0x%03x", reason);
+		else
+			snprintf(code, sizeof(code), "%u", reason);
+		print_split_line(code, exit_reason_name(reason),
+				 after->exits[i] - before->exits[i]);
+	}
 
-		printf("split\t%s\t%s\t", host_cpu_is_amd ? "svm" : "vmx",
-		       kvm_is_tdp_enabled() ? "tdp" : "shadow");
-		printf(host_cpu_is_amd ? "0x%03x" : "%u", reason);
-		printf("\t%s\t%lu\t0\n", exit_reason_name(reason), exits);
+	for (i = 0; i < NR_EXCEPTION_VECTORS; i++) {
+		snprintf(code, sizeof(code), "exc%d", i);
+		print_split_line(code, exception_name(i),
+				 after->exceptions[i] - before->exceptions[i]);
 	}
 }
 
@@ -233,27 +252,34 @@ int main(int argc, char *argv[])
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	uint64_t *pte;
-	int i;
+	int area, i;
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
 
 	vm = vm_create_with_one_vcpu(&vcpu, guest_code);
 
-	/* Anonymous memory is not backed by huge pages: one exit maps one page. */
-	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_MEMSLOT,
-				    NR_PAGES + 1, 0);
-	virt_map(vm, TEST_GVA, TEST_GPA, NR_PAGES + 1);
-	virt_pg_map(vm, MMIO_GVA, MMIO_GPA);
+	for (area = 0; area < NR_AREAS; area++) {
+		/* Anonymous memory is not backed by huge pages: one exit maps one page. */
+		vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, AREA_GPA(area),
+					    AREA_MEMSLOT(area), NR_PAGES + 1, 0);
+		virt_map(vm, AREA_GVA(area), AREA_GPA(area), NR_PAGES + 1);
+		virt_pg_map(vm, MMIO_GVA(area), MMIO_GPA(area));
 
-	pte = vm_get_page_table_entry(vm, TEST_GVA);
-	virt_pg_map(vm, PAGE_TABLE_GVA, addr_hva2gpa(vm, pte));
+		pte = vm_get_page_table_entry(vm, AREA_GVA(area));
+		virt_pg_map(vm, PAGE_TABLE_GVA(area), addr_hva2gpa(vm, pte));
+	}
 
 	get_expectations(want);
-	for (i = 0; i < NR_STAGES; i++) {
-		run_to_sync(vcpu, i);
-		vcpu_get_exit_counters(vcpu, &counters[i]);
-		if (i > STAGE_WARM_UP)
-			check_stage(i, &want[i], &counters[i - 1], &counters[i]);
+	for (area = 0; area < NR_AREAS; area++) {
+		for (i = 0; i < NR_STAGES; i++) {
+			run_to_sync(vcpu, i);
+			if (area < NR_AREAS - 1)
+				continue;
+
+			vcpu_get_exit_counters(vcpu, &counters[i]);
+			if (i > STAGE_WARM_UP)
+				check_stage(i, &want[i], &counters[i - 1], &counters[i]);
+		}
 	}
 	print_split(&counters[STAGE_WARM_UP], &counters[STAGE_MMIO]);
 

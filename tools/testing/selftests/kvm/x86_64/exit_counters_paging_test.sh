@@ -81,6 +81,8 @@ fi
 
 [ -e $SYSFS/$MODULE/initstate ] ||
 	skip "$MODULE is built in; boot with $MODULE.$PARAM=1 and =0 and run $TEST under each"
+[ -e $SYSFS/kvm/parameters/exit_counters ] ||
+	skip "this kernel has no exit counters"
 [ "$(cat $SYSFS/$MODULE/refcnt)" = 0 ] ||
 	skip "$MODULE is in use; shut down all VMs first"
 [ "$(cat /proc/sys/kernel/modules_disabled 2>/dev/null)" != 1 ] ||
@@ -128,16 +130,20 @@ done
 # asks for otherwise, it asks for equally often under both.
 awk -F '\t' '
 $1 != "split"	{ next }
-		{ name[$4] = $5; n[$4, $3] = $6 }
+		{ name[$4] = $5; n[$4, $3] = $6; rows[$3]++ }
 END {
-	printf "%-6s %-24s %10s %10s\n", "code", "name", "nested", "shadow"
+	if (!rows["tdp"] || !rows["shadow"]) {
+		print "FAIL: no counts under both settings"
+		exit 1
+	}
+	printf "%6s %-24s %10s %10s\n", "code", "name", "nested", "shadow"
 	for (code in name) {
 		tdp = n[code, "tdp"] + 0
 		shadow = n[code, "shadow"] + 0
-		printf "%-6s %-24s %10d %10d\n", code, name[code], tdp, shadow
+		printf "%6s %-24s %10d %10d\n", code, name[code], tdp, shadow
 		if (name[code] ~ /^(EPT_VIOLATION|EPT_MISCONFIG|npf)$/)
 			bad = !tdp || shadow
-		else if (name[code] ~ /^(EXCEPTION_NMI|PF excp|INVLPG|invlpg|CR_ACCESS|write_cr3)$/)
+		else if (name[code] ~ /^(#PF|INVLPG|invlpg|CR_ACCESS|write_cr3)$/)
 			bad = tdp || !shadow
 		else if (name[code] ~ /^(IO_INSTRUCTION|io)$/)
 			bad = tdp != shadow

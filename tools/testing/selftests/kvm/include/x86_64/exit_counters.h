@@ -21,9 +21,12 @@
 #define EXIT_BUCKETS_SVM_LOW	0xc0
 #define EXIT_BUCKET_OTHER	(EXIT_BUCKETS_SVM_LOW + 4)
 #define NR_EXIT_BUCKETS		(EXIT_BUCKET_OTHER + 1)
+#define NR_EXCEPTION_VECTORS	32
 
 struct exit_counters {
 	uint64_t exits[NR_EXIT_BUCKETS];
+	uint64_t exceptions[NR_EXCEPTION_VECTORS];
+	uint64_t cycles;
 };
 
 static inline int exit_bucket(uint32_t reason)
@@ -65,33 +68,62 @@ static inline const char *exit_reason_name(uint32_t reason)
 	return "unnamed";
 }
 
-/* The host's view of one vCPU. */
-static inline void vcpu_get_exit_counters(struct kvm_vcpu *vcpu,
-					  struct exit_counters *counters)
+static inline const char *exception_name(int vector)
+{
+	static const char * const names[NR_EXCEPTION_VECTORS] = {
+		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL, "#TS",
+		"#NP", "#SS", "#GP", "#PF", NULL, "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
+		[28] = "#HV", "#VC", "#SX",
+	};
+
+	return names[vector] ?: "unnamed";
+}
+
+static inline void read_vcpu_stat(int fd, const char *name, uint32_t type,
+				  uint32_t unit, uint64_t *data, int nr_elements)
 {
 	struct kvm_stats_desc *descs, *desc = NULL;
 	struct kvm_stats_header header;
-	int i, fd;
+	int i;
 
-	fd = vcpu_get_stats_fd(vcpu);
 	read_stats_header(fd, &header);
 	descs = read_stats_descriptors(fd, &header);
 
 	for (i = 0; i < header.num_desc && !desc; i++) {
 		desc = get_stats_descriptor(descs, i, &header);
-		if (strcmp(desc->name, "exits_by_reason"))
+		if (strcmp(desc->name, name))
 			desc = NULL;
 	}
-	TEST_ASSERT(desc, "No stat named exits_by_reason");
-	TEST_ASSERT((desc->flags & KVM_STATS_TYPE_MASK) == KVM_STATS_TYPE_LINEAR_HIST &&
-		    (desc->flags & KVM_STATS_UNIT_MASK) == KVM_STATS_UNIT_NONE &&
-		    desc->bucket_size == 1 && desc->size == NR_EXIT_BUCKETS,
-		    "exits_by_reason: flags 0x%x, bucket size %u, %u buckets, wanted a linear histogram of %u buckets of size 1",
-		    desc->flags, desc->bucket_size, desc->size, NR_EXIT_BUCKETS);
+	TEST_ASSERT(desc, "No stat named %s", name);
+	TEST_ASSERT((desc->flags & KVM_STATS_TYPE_MASK) == type &&
+		    (desc->flags & KVM_STATS_UNIT_MASK) == unit &&
+		    desc->size == nr_elements &&
+		    desc->bucket_size == (type == KVM_STATS_TYPE_LINEAR_HIST),
+		    "%s: flags 0x%x, %u elements, bucket size %u; wanted type 0x%x, unit 0x%x, %d elements",
+		    name, desc->flags, desc->size, desc->bucket_size, type, unit,
+		    nr_elements);
 
-	read_stat_data(fd, &header, desc, counters->exits, NR_EXIT_BUCKETS);
-
+	read_stat_data(fd, &header, desc, data, nr_elements);
 	free(descs);
+}
+
+/* The host's view of one vCPU, which may be running, by its stats fd. */
+static inline void read_exit_counters(int fd, struct exit_counters *counters)
+{
+	read_vcpu_stat(fd, "exits_by_reason", KVM_STATS_TYPE_LINEAR_HIST,
+		       KVM_STATS_UNIT_NONE, counters->exits, NR_EXIT_BUCKETS);
+	read_vcpu_stat(fd, "exceptions_by_vector", KVM_STATS_TYPE_LINEAR_HIST,
+		       KVM_STATS_UNIT_NONE, counters->exceptions, NR_EXCEPTION_VECTORS);
+	read_vcpu_stat(fd, "exit_cycles", KVM_STATS_TYPE_CUMULATIVE,
+		       KVM_STATS_UNIT_CYCLES, &counters->cycles, 1);
+}
+
+static inline void vcpu_get_exit_counters(struct kvm_vcpu *vcpu,
+					  struct exit_counters *counters)
+{
+	int fd = vcpu_get_stats_fd(vcpu);
+
+	read_exit_counters(fd, counters);
 	close(fd);
 }
 
