@@ -5,6 +5,7 @@
 BASE    ?= v6.12
 MACHINE ?= vmx svm
 TIMEOUT ?= 300
+DEBUG   ?= kasan
 
 BASES    := $(patsubst bases/%/base,%,$(wildcard bases/*/base))
 MACHINES := vmx svm kvm
@@ -14,6 +15,10 @@ $(error Unknown BASE '$(BASE)'; this project attaches to: $(BASES))
 endif
 ifneq ($(filter-out $(MACHINES),$(MACHINE)),)
 $(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(MACHINES))
+endif
+
+ifeq ($(wildcard lab/$(DEBUG).config),)
+$(error Unknown DEBUG '$(DEBUG)'; there are: kasan kcsan)
 endif
 
 include bases/$(BASE)/base
@@ -42,7 +47,7 @@ LAB_TESTS := $(KVM_X86)/exit_counters_test $(KVM_X86)/cpuid_test \
 	     kvm_binary_stats_test
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
-.PHONY: all help setup tree kernel tests image run check clean
+.PHONY: all help setup tree kernel tests image run debug-image check clean
 .DELETE_ON_ERROR:
 
 all: run
@@ -62,9 +67,10 @@ help:
 	@echo 'BASE=$(BASE)           kernel to attach to, one of: $(BASES)'
 	@echo 'KSRC=                kernel source to use instead of Debian'"'"'s package'
 	@echo 'TIMEOUT=$(TIMEOUT)          seconds that a machine may run'
+	@echo 'DEBUG=$(DEBUG)          how "make check" looks for bugs in a run: kasan or kcsan'
 
 setup:
-	@lab/setup $(B) $(if $(KSRC),,$(PACKAGE)) -- $(MACHINE)
+	@lab/setup $(B) $(if $(KSRC),,$(PACKAGE)) $(CHECK_PACKAGES) -- $(MACHINE)
 
 # Source: unpacked aside and renamed, so that what has the name is whole.
 ifdef KSRC
@@ -90,7 +96,8 @@ tree: $(SOURCE)/.whole
 # The unpatched kernel is built first.  The patched one starts from a copy of its
 # objects, and rebuilds what the patches touch.
 $(SOURCE)/obj/.configured: lab/kernel.config $(SOURCE)/.whole
-	@$(STEP)/config.log 'configuring the kernel' lab/configure $(SOURCE) $<
+	@$(STEP)/config.log 'configuring the kernel' \
+		lab/configure $(SOURCE) $(SOURCE)/obj $<
 	@touch $@
 
 $(SOURCE)/obj/.built: $(SOURCE)/obj/.configured
@@ -126,8 +133,21 @@ run: image
 run-%:
 	@lab/run $* $(IMAGE) $(B)/run/$* $(TIMEOUT)
 
-check: image
-	@lab/check $(BASE) $(SOURCE) $(TREE) $(IMAGE) $(B) $(TIMEOUT) $(MACHINE)
+# A kernel that looks for bugs, for one of the runs of "make check".
+$(TREE)/obj-%/.configured: lab/kernel.config lab/%.config | tree
+	@$(STEP)/config-$*.log 'configuring the $* kernel' \
+		lab/configure $(TREE) $(TREE)/obj-$* $^
+	@touch $@
+
+debug-image: $(TREE)/obj-$(DEBUG)/.configured tests
+	@$(STEP)/kernel-$(DEBUG).log 'building the $(DEBUG) kernel' \
+		$(MAKE) -C $(TREE) O=$(TREE)/obj-$(DEBUG) $(JOBS) bzImage modules
+	@$(STEP)/image-$(DEBUG).log 'making its image' \
+		lab/mkimage $(TREE)/obj-$(DEBUG) - $(TESTS) $(IMAGE)-$(DEBUG)
+
+check: CHECK_PACKAGES := shellcheck sparse python3-sphinx
+check: image debug-image
+	@lab/check $(BASE) $(DEBUG) $(SOURCE) $(TREE) $(B) $(TIMEOUT) $(MACHINE)
 
 clean:
 	rm -rf build
