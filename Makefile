@@ -25,7 +25,8 @@ include bases/$(BASE)/base
 
 # A user's own kernel gets a build folder of its own, and is only ever read.
 ifdef KSRC
-B := $(CURDIR)/build/$(BASE)-$(shell echo '$(abspath $(KSRC))' | cksum | cut -d' ' -f1)
+B := $(CURDIR)/build/$(BASE)-$(shell { echo '$(abspath $(KSRC))'; \
+	git -C '$(KSRC)' rev-parse HEAD; } 2>/dev/null | cksum | cut -d' ' -f1)
 else
 B := $(CURDIR)/build/$(BASE)
 endif

@@ -58,6 +58,12 @@ static __always_inline unsigned long kvm_svm_exit_bucket(unsigned long exit_code
 	return KVM_EXIT_BUCKET_OTHER;
 }
 
+static __always_inline void kvm_exit_counter_add(u64 *counter, u64 n)
+{
+	/* Whoever reads this on another CPU gets the old value or the new one. */
+	data_race(*counter += n);
+}
+
 /*
  * Count a VM-Exit, where the kvm_exit tracepoint fires, i.e. before fastpath
  * handlers can re-enter the guest.  Only the thread that runs the vCPU writes its
@@ -66,8 +72,8 @@ static __always_inline unsigned long kvm_svm_exit_bucket(unsigned long exit_code
  */
 static __always_inline void kvm_count_exit(struct kvm_vcpu *vcpu, unsigned long bucket)
 {
-	++vcpu->stat.exits_by_reason[bucket];
-	++vcpu->arch.nr_exits;
+	kvm_exit_counter_add(&vcpu->stat.exits_by_reason[bucket], 1);
+	kvm_exit_counter_add(&vcpu->arch.nr_exits, 1);
 	vcpu->arch.exit_cycles_index = bucket;
 
 	if (static_branch_unlikely(&kvm_exit_timing))
@@ -81,7 +87,7 @@ static __always_inline void kvm_count_exit(struct kvm_vcpu *vcpu, unsigned long 
 static __always_inline void kvm_count_vmx_exception(struct kvm_vcpu *vcpu, u32 vector)
 {
 	vector %= KVM_NR_EXCEPTION_VECTORS;
-	++vcpu->stat.exceptions_by_vector[vector];
+	kvm_exit_counter_add(&vcpu->stat.exceptions_by_vector[vector], 1);
 	vcpu->arch.exit_cycles_index = KVM_NR_EXIT_BUCKETS + vector;
 }
 
@@ -91,12 +97,13 @@ static __always_inline void kvm_count_vmx_exception(struct kvm_vcpu *vcpu, u32 v
  */
 static __always_inline void kvm_count_svm_exit(struct kvm_vcpu *vcpu, u32 exit_code)
 {
+	u64 *exceptions = vcpu->stat.exceptions_by_vector;
 	unsigned long bucket = exit_code;
 
 	if (exit_code < SVM_EXIT_INTR || exit_code >= KVM_EXIT_BUCKETS_SVM_LOW) {
 		bucket = kvm_svm_exit_bucket(exit_code);
 		if (exit_code - SVM_EXIT_EXCP_BASE < KVM_NR_EXCEPTION_VECTORS)
-			++vcpu->stat.exceptions_by_vector[exit_code - SVM_EXIT_EXCP_BASE];
+			kvm_exit_counter_add(&exceptions[exit_code - SVM_EXIT_EXCP_BASE], 1);
 	}
 
 	kvm_count_exit(vcpu, bucket);
@@ -119,8 +126,8 @@ static __always_inline void kvm_charge_exit(struct kvm_vcpu *vcpu)
 		return;
 
 	if (!check_sub_overflow(rdtsc(), vcpu->arch.exit_tsc, &delta)) {
-		cycles[vcpu->arch.exit_cycles_index] += delta;
-		vcpu->stat.exit_cycles += delta;
+		kvm_exit_counter_add(&cycles[vcpu->arch.exit_cycles_index], delta);
+		kvm_exit_counter_add(&vcpu->stat.exit_cycles, delta);
 	}
 	vcpu->arch.exit_tsc = U64_MAX;
 }
