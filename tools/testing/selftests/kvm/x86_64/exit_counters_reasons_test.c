@@ -1,0 +1,1578 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Trigger nearly every exit reason that VMX and SVM have, and verify that KVM's
+ * exit counters count each exactly once.
+ *
+ * A case triggers its reason a known number of times between two ucalls, and the
+ * host compares the counters at the two.  Exits that L1 cannot cause by itself
+ * come from L2: L1 sets the VMX controls or SVM intercepts, and L2 executes what
+ * they intercept.
+ *
+ * Compare all counters of every case with an independent oracle, the kvm_exit
+ * tracepoint as counted by a hist trigger, with the guest's own view, and with
+ * the stat "exits".
+ *
+ * The last case names each exit reason that the kernel knows, and whether it was
+ * triggered, in tab-separated lines: "coverage", isa, exit code, name, and
+ * "triggered" or the reason why not.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+
+#include "apic.h"
+#include "exit_counters.h"
+#include "kvm_test_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "svm_util.h"
+#include "vmx.h"
+
+#define NR_TRIGGERS		8
+
+#define NR_VECTORS		32
+
+#define UNCLAIMED_PORT		0x2000
+#define MMIO_GPA		0xd0000000ull
+#define MMIO_GVA		MMIO_GPA
+#define PAGES_GVA		0xc0000000ull
+#define PAGES_GPA		0x80000000ull
+#define PAGES_MEMSLOT		10
+/* Nothing maps this, and nothing can. */
+#define UNMAPPED_GVA		0xbad000000ull
+#define NONCANONICAL_GVA	0xaaaaaaaaaaaaaaaaull
+
+#define IRQ_VECTOR		0x40
+#define SWINT_VECTOR		0x50
+#define FAR_FUTURE_TSC		BIT_ULL(62)
+#define TIMER_CYCLES		20000
+#define TIMER_ATTEMPTS		1000
+#define HOST_TIMER_USECS	1000
+
+#define L2_STACK_SIZE		512
+
+enum stage {
+	STAGE_READY,
+	STAGE_TRIGGERED,
+	/* The processor did not intercept what L1 told it to. */
+	STAGE_NOT_INTERCEPTED,
+	STAGE_TOTAL,
+};
+
+#define VMX			BIT(0)
+#define SVM			BIT(1)
+
+enum paging {
+	ANY_PAGING,
+	NEEDS_TDP,
+	NEEDS_SHADOW,
+};
+
+FIXTURE(trigger) {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+};
+
+/*
+ * What triggers an exit reason: a function that the guest calls, L1 unless there
+ * is anything for L1 to intercept, and what it needs.
+ */
+FIXTURE_VARIANT(trigger) {
+	unsigned int isa;
+	uint32_t vmx_reason;
+	uint32_t svm_code;
+	/* Count by this vector instead; VMX has one exit reason for all. */
+	bool is_exception;
+	uint8_t vector;
+
+	void (*exit_once)(void);
+	/* Run by L1 once, first of all. */
+	void (*setup)(void);
+	/* Run by the host once, before the guest. */
+	void (*host_setup)(struct kvm_vcpu *vcpu);
+
+	/* Why this is not available, NULL if it is. */
+	const char *(*unavailable)(void);
+	enum paging paging;
+
+	/* Hardware or the host decides how many exits there are. */
+	bool at_least;
+
+	/* Run by L2, and what L1 intercepts. */
+	bool l2;
+	uint64_t l2_rflags;
+	uint32_t l2_exceptions;
+	/* Run by L1 each time before it enters L2. */
+	void (*l2_prepare)(void);
+
+	/* VMX controls. */
+	uint32_t pin;
+	uint32_t cpu;
+	uint32_t cpu2;
+
+	/* SVM intercepts. */
+	uint32_t cr;
+	uint32_t dr;
+	uint64_t intercept;
+	uint32_t int_ctl;
+};
+
+typedef FIXTURE_VARIANT(trigger) trigger_t;
+
+/* What all cases, each a process of its own, report to the last one. */
+struct known_exit {
+	uint32_t code;
+	const char *name;
+};
+
+static const struct known_exit vmx_exits[] = { VMX_EXIT_REASONS };
+static const struct known_exit svm_exits[] = { SVM_EXIT_REASONS };
+
+#define MAX_KNOWN_EXITS							\
+	(ARRAY_SIZE(vmx_exits) > ARRAY_SIZE(svm_exits) ?			\
+	 ARRAY_SIZE(vmx_exits) : ARRAY_SIZE(svm_exits))
+
+struct result {
+	bool triggered;
+	char why_not[96];
+};
+
+static struct {
+	pid_t traced;
+	struct result exits[MAX_KNOWN_EXITS];
+	struct result vectors[NR_VECTORS];
+} *shared;
+
+static const struct known_exit *known_exits(int *nr)
+{
+	*nr = host_cpu_is_amd ? ARRAY_SIZE(svm_exits) : ARRAY_SIZE(vmx_exits);
+	return host_cpu_is_amd ? svm_exits : vmx_exits;
+}
+
+static uint32_t trigger_reason(const trigger_t *trigger)
+{
+	if (!host_cpu_is_amd)
+		return trigger->is_exception ? EXIT_REASON_EXCEPTION_NMI :
+					       trigger->vmx_reason;
+
+	return trigger->is_exception ? SVM_EXIT_EXCP_BASE + trigger->vector :
+				       trigger->svm_code;
+}
+
+static bool trigger_is_for_host(const trigger_t *trigger)
+{
+	return trigger->isa & (host_cpu_is_amd ? SVM : VMX);
+}
+
+static void set_result(struct result *result, const char *why_not)
+{
+	if (!why_not)
+		result->triggered = true;
+	else
+		strncpy(result->why_not, why_not, sizeof(result->why_not) - 1);
+}
+
+static void report(const trigger_t *trigger, const char *why_not)
+{
+	const struct known_exit *known;
+	int i, nr;
+
+	known = known_exits(&nr);
+	for (i = 0; i < nr; i++) {
+		if (known[i].code == trigger_reason(trigger))
+			set_result(&shared->exits[i], why_not);
+	}
+
+	if (trigger->is_exception)
+		set_result(&shared->vectors[trigger->vector], why_not);
+}
+
+/*
+ * The guest's side.
+ */
+static struct vmx_pages *vmx;
+static struct svm_test_data *svm;
+
+static uint32_t io_exit_reason(void)
+{
+	return host_cpu_is_amd ? SVM_EXIT_IOIO : EXIT_REASON_IO_INSTRUCTION;
+}
+
+static uint32_t interrupt_exit_reason(void)
+{
+	return host_cpu_is_amd ? SVM_EXIT_INTR : EXIT_REASON_EXTERNAL_INTERRUPT;
+}
+
+static uint64_t guest_exits(uint32_t reason)
+{
+	return guest_exit_record(KVM_CPUID_EXIT_COUNTERS_REASON, reason).exits;
+}
+
+static uint64_t guest_total(uint64_t *interrupts)
+{
+	uint64_t total;
+
+	do {
+		*interrupts = guest_exits(interrupt_exit_reason());
+		total = guest_exit_record(KVM_CPUID_EXIT_COUNTERS_TOTAL, 0).exits;
+	} while (guest_exits(interrupt_exit_reason()) != *interrupts);
+
+	return total;
+}
+
+static void set_cr0(uint64_t val)
+{
+	asm volatile("mov %0, %%cr0" :: "r"(val) : "memory");
+}
+
+static void load_idt(const void *base, uint16_t limit)
+{
+	struct desc_ptr idt = {
+		.size = limit,
+		.address = (unsigned long)base,
+	};
+
+	asm volatile("lidt %0" :: "m"(idt));
+}
+
+static void l1_vmxon(void)
+{
+	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
+}
+
+static void (*l2_exit_once)(void);
+
+static void l2_code(void)
+{
+	l2_exit_once();
+
+	if (host_cpu_is_amd)
+		vmmcall();
+	else
+		vmcall();
+}
+
+static unsigned long l2_stack[L2_STACK_SIZE];
+static bool l2_launched;
+
+static void l1_init_l2(const trigger_t *trigger)
+{
+	void *stack = &l2_stack[L2_STACK_SIZE - 1];
+
+	l2_exit_once = trigger->exit_once;
+
+	if (host_cpu_is_amd) {
+		struct vmcb_control_area *ctrl = &svm->vmcb->control;
+
+		generic_svm_setup(svm, l2_code, stack);
+		ctrl->intercept_cr |= trigger->cr;
+		ctrl->intercept_dr |= trigger->dr;
+		ctrl->intercept_exceptions |= trigger->l2_exceptions;
+		ctrl->intercept |= trigger->intercept;
+		ctrl->int_ctl |= trigger->int_ctl;
+	} else {
+		l1_vmxon();
+		GUEST_ASSERT(load_vmcs(vmx));
+		prepare_vmcs(vmx, l2_code, stack);
+		vmwrite(PIN_BASED_VM_EXEC_CONTROL,
+			vmreadz(PIN_BASED_VM_EXEC_CONTROL) | trigger->pin);
+		vmwrite(CPU_BASED_VM_EXEC_CONTROL,
+			vmreadz(CPU_BASED_VM_EXEC_CONTROL) | trigger->cpu |
+			CPU_BASED_USE_MSR_BITMAPS);
+		vmwrite(SECONDARY_VM_EXEC_CONTROL, trigger->cpu2);
+		vmwrite(EXCEPTION_BITMAP, trigger->l2_exceptions);
+		/* Let the exception bitmap alone decide about page faults. */
+		vmwrite(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	}
+}
+
+/*
+ * Enter L2 anew, always at its first instruction, so that there is no need to know
+ * how long the instruction is that exited.  Return whether L2 exited for @reason.
+ */
+static bool l1_run_l2(const trigger_t *trigger, uint32_t reason)
+{
+	unsigned long stack = (unsigned long)&l2_stack[L2_STACK_SIZE - 1];
+	uint64_t exit_reason;
+
+	if (host_cpu_is_amd) {
+		struct vmcb *vmcb = svm->vmcb;
+
+		vmcb->save.rip = (unsigned long)l2_code;
+		vmcb->save.rsp = stack;
+		vmcb->save.rflags = X86_EFLAGS_FIXED | trigger->l2_rflags;
+		vmcb->control.int_state = 0;
+		if (trigger->l2_prepare)
+			trigger->l2_prepare();
+		run_guest(vmcb, svm->vmcb_gpa);
+
+		exit_reason = vmcb->control.exit_code;
+		if (exit_reason != reason && exit_reason == SVM_EXIT_VMMCALL)
+			return false;
+	} else {
+		vmwrite(GUEST_RIP, (unsigned long)l2_code);
+		vmwrite(GUEST_RSP, stack);
+		vmwrite(GUEST_RFLAGS, X86_EFLAGS_FIXED | trigger->l2_rflags);
+		vmwrite(GUEST_INTERRUPTIBILITY_INFO, 0);
+		vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+		if (trigger->l2_prepare)
+			trigger->l2_prepare();
+		GUEST_ASSERT(!(l2_launched ? vmresume() : vmlaunch()));
+
+		exit_reason = vmreadz(VM_EXIT_REASON);
+		if (!(exit_reason & EXIT_REASON_FAILED_VMENTRY))
+			l2_launched = true;
+		exit_reason &= 0xffff;
+		if (exit_reason != reason && exit_reason == EXIT_REASON_VMCALL)
+			return false;
+	}
+
+	__GUEST_ASSERT(exit_reason == reason, "L2 exited for 0x%lx, wanted 0x%x",
+		       exit_reason, reason);
+	return true;
+}
+
+static void guest_code(const trigger_t *trigger, void *nested, uint32_t reason)
+{
+	uint64_t total, interrupts;
+	int i;
+
+	vmx = nested;
+	svm = nested;
+
+	if (trigger->setup)
+		trigger->setup();
+	if (trigger->l2)
+		l1_init_l2(trigger);
+
+	/* Let everything that the trigger touches be mapped first. */
+	guest_total(&interrupts);
+	for (i = 0; i < 1 + NR_TRIGGERS; i++) {
+		if (!trigger->l2)
+			trigger->exit_once();
+		else if (!l1_run_l2(trigger, reason))
+			GUEST_SYNC(STAGE_NOT_INTERCEPTED);
+
+		if (!i)
+			GUEST_SYNC(STAGE_READY);
+	}
+	GUEST_SYNC(STAGE_TRIGGERED);
+
+	total = guest_total(&interrupts);
+	GUEST_SYNC_ARGS(STAGE_TOTAL, total, interrupts, 0, 0);
+}
+
+/*
+ * The host's side.
+ */
+static void read_stat(struct kvm_vcpu *vcpu, const char *name, uint64_t *data, int nr)
+{
+	struct kvm_stats_desc *descs, *desc = NULL;
+	struct kvm_stats_header header;
+	int i, fd;
+
+	fd = vcpu_get_stats_fd(vcpu);
+	read_stats_header(fd, &header);
+	descs = read_stats_descriptors(fd, &header);
+
+	for (i = 0; i < header.num_desc && !desc; i++) {
+		desc = get_stats_descriptor(descs, i, &header);
+		if (strcmp(desc->name, name))
+			desc = NULL;
+	}
+	TEST_ASSERT(desc, "No stat named %s", name);
+	TEST_ASSERT(desc->size == nr, "%s: %u values, wanted %d", name, desc->size, nr);
+	TEST_ASSERT(nr == 1 || ((desc->flags & KVM_STATS_TYPE_MASK) ==
+				KVM_STATS_TYPE_LINEAR_HIST && desc->bucket_size == 1),
+		    "%s: flags 0x%x, bucket size %u, wanted a linear histogram, bucket size 1",
+		    name, desc->flags, desc->bucket_size);
+	read_stat_data(fd, &header, desc, data, nr);
+
+	free(descs);
+	close(fd);
+}
+
+struct snapshot {
+	struct exit_counters reasons;
+	uint64_t vectors[NR_VECTORS];
+	/* The stat that was there before. */
+	uint64_t exits;
+};
+
+static void take_snapshot(struct kvm_vcpu *vcpu, struct snapshot *snapshot)
+{
+	vcpu_get_exit_counters(vcpu, &snapshot->reasons);
+	read_stat(vcpu, "exceptions_by_vector", snapshot->vectors, NR_VECTORS);
+	read_stat(vcpu, "exits", &snapshot->exits, 1);
+}
+
+static uint64_t sum_of_reasons(const struct snapshot *snapshot)
+{
+	uint64_t sum = 0;
+	int i;
+
+	for (i = 0; i < NR_EXIT_BUCKETS; i++)
+		sum += snapshot->reasons.exits[i];
+
+	return sum;
+}
+
+static void handle_debug_exit(struct kvm_vcpu *vcpu)
+{
+	struct kvm_regs regs;
+
+	/* A watchpoint traps after the instruction, a breakpoint is one. */
+	if (vcpu->run->debug.arch.exception != BP_VECTOR)
+		return;
+
+	vcpu_regs_get(vcpu, &regs);
+	regs.rip = vcpu->run->debug.arch.pc + 1;
+	vcpu_regs_set(vcpu, &regs);
+}
+
+/* Run until the guest's next ucall; everything else it does is its own affair. */
+static enum stage run_to_sync(struct kvm_vcpu *vcpu, struct ucall *uc)
+{
+	for (;;) {
+		vcpu_run(vcpu);
+
+		switch (get_ucall(vcpu, uc)) {
+		case UCALL_SYNC:
+			return uc->args[1];
+		case UCALL_ABORT:
+			REPORT_GUEST_ASSERT(*uc);
+			break;
+		case UCALL_NONE:
+			if (vcpu->run->exit_reason == KVM_EXIT_IO ||
+			    vcpu->run->exit_reason == KVM_EXIT_MMIO)
+				break;
+			if (vcpu->run->exit_reason == KVM_EXIT_DEBUG) {
+				handle_debug_exit(vcpu);
+				break;
+			}
+			/* Fall through. */
+		default:
+			TEST_FAIL("Unexpected exit to userspace: %u (%s), ucall %lu",
+				  vcpu->run->exit_reason,
+				  exit_reason_str(vcpu->run->exit_reason), uc->cmd);
+		}
+	}
+}
+
+/*
+ * The oracle: a hist trigger that counts the kvm_exit tracepoint by exit reason,
+ * for this thread only.
+ */
+#define HIST_TRIGGER		"hist:keys=exit_reason"
+
+static const char *oracle_dir(void)
+{
+	static const char * const dirs[] = {
+		"/sys/kernel/tracing/events/kvm/kvm_exit",
+		"/sys/kernel/debug/tracing/events/kvm/kvm_exit",
+	};
+	char path[128];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
+		snprintf(path, sizeof(path), "%s/hist", dirs[i]);
+		if (access(path, R_OK))
+			continue;
+		snprintf(path, sizeof(path), "%s/trigger", dirs[i]);
+		if (!access(path, W_OK))
+			return dirs[i];
+	}
+
+	/* TEST_ASSERT() takes EACCES for a missing permission of its own. */
+	errno = 0;
+	return NULL;
+}
+
+static int oracle_write(const char *prefix, pid_t tid)
+{
+	char path[128], trigger[128];
+	int fd, r;
+
+	snprintf(path, sizeof(path), "%s/trigger", oracle_dir());
+	snprintf(trigger, sizeof(trigger), "%s" HIST_TRIGGER " if common_pid==%d",
+		 prefix, tid);
+
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return -1;
+	r = write(fd, trigger, strlen(trigger)) < 0 ? -1 : 0;
+	close(fd);
+
+	return r;
+}
+
+static void oracle_start(void)
+{
+	if (!oracle_dir())
+		return;
+
+	shared->traced = getpid();
+	TEST_ASSERT(!oracle_write("", shared->traced), "Adding the trigger failed: %s",
+		    strerror(errno));
+}
+
+/* Also called at exit, i.e. when an assertion failed, or a case took too long. */
+static void oracle_stop(void)
+{
+	if (shared->traced && oracle_dir())
+		oracle_write("!", shared->traced);
+	shared->traced = 0;
+}
+
+static void oracle_read(uint64_t *exits)
+{
+	char path[128], line[256], filter[64];
+	bool mine = false, found = false;
+	unsigned long hits;
+	uint32_t reason;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/hist", oracle_dir());
+	snprintf(filter, sizeof(filter), "common_pid==%d ", shared->traced);
+
+	f = fopen(path, "r");
+	TEST_ASSERT(f, "fopen(%s) failed: %s", path, strerror(errno));
+	while (fgets(line, sizeof(line), f)) {
+		/* Others may have triggers of their own. */
+		if (strstr(line, "trigger info:")) {
+			mine = strstr(line, filter);
+			found |= mine;
+		}
+		if (!mine || sscanf(line, "{ exit_reason: %u } hitcount: %lu",
+				    &reason, &hits) != 2)
+			continue;
+
+		/* VMX basic exit reasons have 16 bits, above them are flags. */
+		if (!host_cpu_is_amd)
+			reason &= 0xffff;
+		exits[exit_bucket(reason)] += hits;
+	}
+	fclose(f);
+	TEST_ASSERT(found, "%s does not have the trigger for %s", path, filter);
+}
+
+static void assert_oracle_agrees(const struct snapshot *snapshot)
+{
+	uint64_t traced[NR_EXIT_BUCKETS] = {};
+	int i;
+
+	if (!shared->traced)
+		return;
+
+	oracle_read(traced);
+	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
+		uint32_t reason = exit_bucket_to_reason(i);
+
+		TEST_ASSERT(snapshot->reasons.exits[i] == traced[i],
+			    "Exit reason 0x%x (%s): counted %lu, traced %lu", reason,
+			    exit_reason_name(reason), snapshot->reasons.exits[i],
+			    traced[i]);
+	}
+}
+
+TEST(oracle_is_available)
+{
+	if (!oracle_dir())
+		SKIP(return, "no writable tracefs with kvm_exit and hist triggers, run as root");
+}
+
+/*
+ * Triggers that L1 can pull by itself.
+ */
+static void cpuid_exit(void)
+{
+	uint32_t eax, ebx, ecx, edx;
+
+	__cpuid(0, 0, &eax, &ebx, &ecx, &edx);
+}
+
+static void io_in_exit(void)
+{
+	uint8_t val;
+
+	asm volatile("inb %w1, %0" : "=a"(val) : "d"(UNCLAIMED_PORT));
+}
+
+static void io_out_exit(void)
+{
+	asm volatile("outb %0, %w1" :: "a"((uint8_t)0), "d"(UNCLAIMED_PORT));
+}
+
+static void rdmsr_exit(void)
+{
+	rdmsr(MSR_IA32_APICBASE);
+}
+
+static uint64_t apicbase;
+
+static void wrmsr_setup(void)
+{
+	apicbase = rdmsr(MSR_IA32_APICBASE);
+}
+
+static void wrmsr_exit(void)
+{
+	wrmsr(MSR_IA32_APICBASE, apicbase);
+}
+
+static void tsc_deadline_setup(void)
+{
+	x2apic_enable();
+	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | APIC_LVT_MASKED);
+}
+
+/* KVM handles this without leaving its inner run loop where it can. */
+static void tsc_deadline_exit(void)
+{
+	wrmsr(MSR_IA32_TSC_DEADLINE, FAR_FUTURE_TSC);
+}
+
+static void hypercall_exit(void)
+{
+	kvm_hypercall(KVM_HC_VAPIC_POLL_IRQ, 0, 0, 0, 0);
+}
+
+static volatile int irqs;
+
+static void irq_handler(struct ex_regs *regs)
+{
+	irqs++;
+	x2apic_write_reg(APIC_EOI, 0);
+}
+
+static void send_irq(void)
+{
+	x2apic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_INT_ASSERT | IRQ_VECTOR);
+}
+
+/*
+ * Halt with an interrupt pending: the instruction after STI executes before the
+ * interrupt is delivered, and the interrupt ends the halt.
+ */
+static void hlt_exit(void)
+{
+	send_irq();
+	asm volatile("sti; hlt; cli");
+}
+
+/* Make KVM wait for the guest to enable interrupts. */
+static void interrupt_window_exit(void)
+{
+	send_irq();
+	asm volatile("sti; nop; cli");
+}
+
+static volatile int nmis;
+
+static void send_nmi(void)
+{
+	x2apic_write_reg(APIC_ICR, APIC_INT_ASSERT | APIC_DM_NMI);
+}
+
+/*
+ * On SVM, KVM intercepts the IRET of every NMI.  On VMX, only an NMI that arrives
+ * while NMIs are blocked makes KVM wait for their end.
+ */
+static void nmi_handler(struct ex_regs *regs)
+{
+	if (nmis++ % 2 == 0 && !host_cpu_is_amd)
+		send_nmi();
+}
+
+static void nmi_exit(void)
+{
+	int last = nmis;
+
+	send_nmi();
+	GUEST_ASSERT_EQ(nmis, last + (host_cpu_is_amd ? 1 : 2));
+}
+
+static void mmio_exit(void)
+{
+	READ_ONCE(*(uint32_t *)MMIO_GVA);
+}
+
+static int nr_touched;
+
+static void touch_page(void)
+{
+	WRITE_ONCE(*(uint32_t *)(PAGES_GVA + nr_touched++ * PAGE_SIZE), 1);
+}
+
+static void invlpg_exit(void)
+{
+	asm volatile("invlpg (%0)" :: "r"(PAGES_GVA) : "memory");
+}
+
+static void invpcid_exit(void)
+{
+	struct {
+		uint64_t pcid;
+		uint64_t address;
+	} desc = {};
+
+	asm volatile("invpcid %0, %1" :: "m"(desc), "r"(2ul) : "memory");
+}
+
+static void invd_exit(void)
+{
+	asm volatile("invd" ::: "memory");
+}
+
+static void wbinvd_exit(void)
+{
+	asm volatile("wbinvd" ::: "memory");
+}
+
+static void monitor_exit(void)
+{
+	asm volatile("monitor" :: "a"(PAGES_GVA), "c"(0), "d"(0));
+}
+
+static void mwait_exit(void)
+{
+	asm volatile("mwait" :: "a"(0), "c"(0));
+}
+
+static void xsetbv_setup(void)
+{
+	set_cr4(get_cr4() | X86_CR4_OSXSAVE);
+}
+
+static void xsetbv_exit(void)
+{
+	xsetbv(0, xgetbv(0));
+}
+
+static void rdpmc_exit(void)
+{
+	kvm_asm_safe("rdpmc", "c"(0));
+}
+
+/* KVM lets the guest own neither bit. */
+static void cr0_write_exit(void)
+{
+	set_cr0(get_cr0() ^ X86_CR0_AM);
+}
+
+static void cr4_write_exit(void)
+{
+	set_cr4(get_cr4() ^ X86_CR4_VME);
+}
+
+static void rsm_exit(void)
+{
+	GUEST_ASSERT_EQ(kvm_asm_safe("rsm"), UD_VECTOR);
+}
+
+static void ud2_exit(void)
+{
+	GUEST_ASSERT_EQ(kvm_asm_safe("ud2"), UD_VECTOR);
+}
+
+/* Single-step the NOP. */
+static void single_step_exit(void)
+{
+	asm volatile("pushf\n\t"
+		     "orl %0, (%%rsp)\n\t"
+		     "popf\n\t"
+		     "nop" :: "i"(X86_EFLAGS_TF) : "cc", "memory");
+}
+
+static void db_handler(struct ex_regs *regs)
+{
+	regs->rflags &= ~X86_EFLAGS_TF;
+}
+
+static void do_nothing(struct ex_regs *regs)
+{
+}
+
+static void guest_debug_breakpoints(struct kvm_vcpu *vcpu)
+{
+	struct kvm_guest_debug debug = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP,
+	};
+
+	vcpu_guest_debug_set(vcpu, &debug);
+}
+
+static uint32_t watched;
+
+static void guest_debug_watchpoint(struct kvm_vcpu *vcpu)
+{
+	struct kvm_guest_debug debug = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
+		.arch.debugreg[0] = (unsigned long)&watched,
+		/* Global, exact, writes, four bytes. */
+		.arch.debugreg[7] = 0x000d0602,
+	};
+
+	vcpu_guest_debug_set(vcpu, &debug);
+}
+
+static void int3_exit(void)
+{
+	asm volatile("int3");
+}
+
+static void watchpoint_exit(void)
+{
+	WRITE_ONCE(watched, 1);
+}
+
+static void write_dr0(void)
+{
+	asm volatile("mov %0, %%dr0" :: "r"(0ul));
+}
+
+static void ignore_signal(int signal)
+{
+}
+
+/* Have a host timer interrupt the guest, however quiet the host is. */
+static void start_host_timer(struct kvm_vcpu *vcpu)
+{
+	struct itimerval timer = {
+		.it_interval.tv_usec = HOST_TIMER_USECS,
+		.it_value.tv_usec = HOST_TIMER_USECS,
+	};
+
+	signal(SIGALRM, ignore_signal);
+	TEST_ASSERT(!setitimer(ITIMER_REAL, &timer, NULL), "setitimer() failed: %s",
+		    strerror(errno));
+}
+
+static void external_interrupt_exit(void)
+{
+	uint64_t last = guest_exits(interrupt_exit_reason());
+	int i;
+
+	while (guest_exits(interrupt_exit_reason()) == last) {
+		for (i = 0; i < TIMER_CYCLES; i++)
+			barrier();
+	}
+}
+
+static void preemption_timer_setup(void)
+{
+	x2apic_enable();
+	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | IRQ_VECTOR);
+}
+
+/* An exit for something else may let the timer expire outside of the guest. */
+static void preemption_timer_exit(void)
+{
+	uint64_t last = guest_exits(EXIT_REASON_PREEMPTION_TIMER);
+	int i, seen;
+
+	for (i = 0; i < TIMER_ATTEMPTS; i++) {
+		seen = irqs;
+		wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + TIMER_CYCLES);
+		asm volatile("sti");
+		while (irqs == seen)
+			barrier();
+		asm volatile("cli");
+		if (guest_exits(EXIT_REASON_PREEMPTION_TIMER) != last)
+			return;
+	}
+	__GUEST_ASSERT(0, "None of %d timers expired in the guest", TIMER_ATTEMPTS);
+}
+
+static void xapic_read_exit(void)
+{
+	xapic_read_reg(APIC_ID);
+}
+
+static void umip_setup(void)
+{
+	set_cr4(get_cr4() | X86_CR4_UMIP);
+}
+
+static void sgdt_exit(void)
+{
+	struct desc_ptr desc;
+
+	asm volatile("sgdt %0" : "=m"(desc));
+}
+
+static void sldt_exit(void)
+{
+	uint16_t sel;
+
+	asm volatile("sldt %0" : "=rm"(sel));
+}
+
+/*
+ * VMX instructions.  Whether they succeed does not matter, VMLAUNCH and VMRESUME
+ * do not, as no VMCS is current.
+ */
+static void vmclear_exit(void)
+{
+	vmclear(vmx->shadow_vmcs_gpa);
+}
+
+static void vmptrld_setup(void)
+{
+	l1_vmxon();
+	GUEST_ASSERT(load_vmcs(vmx));
+}
+
+static void vmptrld_exit(void)
+{
+	GUEST_ASSERT(!vmptrld(vmx->vmcs_gpa));
+}
+
+static void vmptrst_exit(void)
+{
+	GUEST_ASSERT_EQ(vmptrstz(), vmx->vmcs_gpa);
+}
+
+/* KVM does not let L1 access this field of a shadow VMCS without an exit. */
+static void vmread_exit(void)
+{
+	uint64_t val;
+
+	GUEST_ASSERT(!vmread(HOST_CR3, &val));
+}
+
+static void vmwrite_exit(void)
+{
+	GUEST_ASSERT(!vmwrite(HOST_CR3, 0));
+}
+
+static void vmlaunch_exit(void)
+{
+	asm volatile("vmlaunch" ::: "cc", "memory");
+}
+
+static void vmresume_exit(void)
+{
+	asm volatile("vmresume" ::: "cc", "memory");
+}
+
+static void vmxoff_vmxon_exit(void)
+{
+	vmxoff();
+	GUEST_ASSERT(!vmxon(vmx->vmxon_gpa));
+}
+
+/* Without nested EPT or VPID, KVM injects #UD after the exit. */
+static void invept_exit(void)
+{
+	struct {
+		uint64_t eptp;
+		uint64_t reserved;
+	} desc = {};
+
+	kvm_asm_safe("invept %[desc], %[type]", [desc]"m"(desc), [type]"r"(2ul));
+}
+
+static void invvpid_exit(void)
+{
+	struct {
+		uint64_t vpid;
+		uint64_t address;
+	} desc = {};
+
+	kvm_asm_safe("invvpid %[desc], %[type]", [desc]"m"(desc), [type]"r"(2ul));
+}
+
+static const char *no_vmx(void)
+{
+	return kvm_cpu_has(X86_FEATURE_VMX) ? NULL : "needs nested VMX";
+}
+
+static const char *no_xsave(void)
+{
+	return kvm_cpu_has(X86_FEATURE_XSAVE) ? NULL : "needs XSAVE";
+}
+
+static const char *no_invpcid(void)
+{
+	return kvm_cpu_has(X86_FEATURE_INVPCID) ? NULL : "needs INVPCID";
+}
+
+static const char *apicv_in_use(void)
+{
+	bool apicv = host_cpu_is_amd ? get_kvm_amd_param_bool("avic") :
+				       get_kvm_intel_param_bool("enable_apicv");
+
+	return apicv ? "needs KVM without APICv or AVIC" : NULL;
+}
+
+static const char *vnmi_in_use(void)
+{
+	if (host_cpu_is_amd)
+		return get_kvm_amd_param_bool("vnmi") ? "needs KVM without vNMI" : NULL;
+
+	return get_kvm_intel_param_bool("vnmi") ? NULL : "needs virtual NMIs";
+}
+
+static const char *no_flexpriority(void)
+{
+	if (!get_kvm_intel_param_bool("flexpriority"))
+		return "needs virtualized APIC accesses";
+
+	return apicv_in_use();
+}
+
+static const char *no_preemption_timer(void)
+{
+	if (!get_kvm_intel_param_bool("preemption_timer") ||
+	    !kvm_has_cap(KVM_CAP_TSC_DEADLINE_TIMER))
+		return "needs the VMX preemption timer and TSC deadlines";
+
+	return NULL;
+}
+
+static const char *umip_not_emulated(void)
+{
+	if (!kvm_cpu_has(X86_FEATURE_UMIP) || this_cpu_has(X86_FEATURE_UMIP))
+		return "needs KVM to emulate UMIP";
+
+	return NULL;
+}
+
+#define TRIGGER(name, ...)						\
+	FIXTURE_VARIANT_ADD(trigger, name) { __VA_ARGS__ }
+
+TRIGGER(cpuid,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_CPUID,
+	.svm_code = SVM_EXIT_CPUID,
+	.exit_once = cpuid_exit,
+);
+
+TRIGGER(io_in,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_IO_INSTRUCTION,
+	.svm_code = SVM_EXIT_IOIO,
+	.exit_once = io_in_exit,
+);
+
+TRIGGER(io_out,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_IO_INSTRUCTION,
+	.svm_code = SVM_EXIT_IOIO,
+	.exit_once = io_out_exit,
+);
+
+TRIGGER(rdmsr,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_MSR_READ,
+	.svm_code = SVM_EXIT_MSR,
+	.exit_once = rdmsr_exit,
+);
+
+TRIGGER(wrmsr,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_MSR_WRITE,
+	.svm_code = SVM_EXIT_MSR,
+	.setup = wrmsr_setup,
+	.exit_once = wrmsr_exit,
+);
+
+TRIGGER(wrmsr_fastpath,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_MSR_WRITE,
+	.svm_code = SVM_EXIT_MSR,
+	.setup = tsc_deadline_setup,
+	.exit_once = tsc_deadline_exit,
+);
+
+TRIGGER(hypercall,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_VMCALL,
+	.svm_code = SVM_EXIT_VMMCALL,
+	.exit_once = hypercall_exit,
+);
+
+TRIGGER(hlt,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_HLT,
+	.svm_code = SVM_EXIT_HLT,
+	.setup = x2apic_enable,
+	.exit_once = hlt_exit,
+);
+
+TRIGGER(interrupt_window,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_INTERRUPT_WINDOW,
+	.svm_code = SVM_EXIT_VINTR,
+	.unavailable = apicv_in_use,
+	.setup = x2apic_enable,
+	.exit_once = interrupt_window_exit,
+);
+
+TRIGGER(nmi_window,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_NMI_WINDOW,
+	.svm_code = SVM_EXIT_IRET,
+	.unavailable = vnmi_in_use,
+	.setup = x2apic_enable,
+	.exit_once = nmi_exit,
+);
+
+TRIGGER(external_interrupt,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_EXTERNAL_INTERRUPT,
+	.svm_code = SVM_EXIT_INTR,
+	.at_least = true,
+	.host_setup = start_host_timer,
+	.exit_once = external_interrupt_exit,
+);
+
+TRIGGER(preemption_timer,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_PREEMPTION_TIMER,
+	.unavailable = no_preemption_timer,
+	.at_least = true,
+	.setup = preemption_timer_setup,
+	.exit_once = preemption_timer_exit,
+);
+
+TRIGGER(mmio,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_EPT_MISCONFIG,
+	.svm_code = SVM_EXIT_NPF,
+	.paging = NEEDS_TDP,
+	.exit_once = mmio_exit,
+);
+
+TRIGGER(first_touch,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_EPT_VIOLATION,
+	.svm_code = SVM_EXIT_NPF,
+	.paging = NEEDS_TDP,
+	.exit_once = touch_page,
+);
+
+TRIGGER(first_touch_shadow,
+	.isa = VMX | SVM,
+	.is_exception = true,
+	.vector = PF_VECTOR,
+	.paging = NEEDS_SHADOW,
+	.exit_once = touch_page,
+);
+
+TRIGGER(invlpg,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_INVLPG,
+	.svm_code = SVM_EXIT_INVLPG,
+	.paging = NEEDS_SHADOW,
+	.exit_once = invlpg_exit,
+);
+
+TRIGGER(invpcid,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_INVPCID,
+	.svm_code = SVM_EXIT_INVPCID,
+	.unavailable = no_invpcid,
+	.paging = NEEDS_SHADOW,
+	.exit_once = invpcid_exit,
+);
+
+TRIGGER(invd,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_INVD,
+	.svm_code = SVM_EXIT_INVD,
+	.exit_once = invd_exit,
+);
+
+TRIGGER(wbinvd,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_WBINVD,
+	.svm_code = SVM_EXIT_WBINVD,
+	.exit_once = wbinvd_exit,
+);
+
+TRIGGER(monitor,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_MONITOR_INSTRUCTION,
+	.svm_code = SVM_EXIT_MONITOR,
+	.exit_once = monitor_exit,
+);
+
+TRIGGER(mwait,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_MWAIT_INSTRUCTION,
+	.svm_code = SVM_EXIT_MWAIT,
+	.exit_once = mwait_exit,
+);
+
+TRIGGER(xsetbv,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_XSETBV,
+	.svm_code = SVM_EXIT_XSETBV,
+	.unavailable = no_xsave,
+	.setup = xsetbv_setup,
+	.exit_once = xsetbv_exit,
+);
+
+TRIGGER(rdpmc,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_RDPMC,
+	.svm_code = SVM_EXIT_RDPMC,
+	.exit_once = rdpmc_exit,
+);
+
+TRIGGER(rsm,
+	.isa = SVM,
+	.svm_code = SVM_EXIT_RSM,
+	.exit_once = rsm_exit,
+);
+
+/* With shadow paging, KVM intercepts all writes; they have precedence. */
+TRIGGER(cr0_sel_write,
+	.isa = SVM,
+	.svm_code = SVM_EXIT_CR0_SEL_WRITE,
+	.paging = NEEDS_TDP,
+	.exit_once = cr0_write_exit,
+);
+
+TRIGGER(cr0_write,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_CR_ACCESS,
+	.exit_once = cr0_write_exit,
+);
+
+TRIGGER(cr4_write,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_CR_ACCESS,
+	.svm_code = SVM_EXIT_WRITE_CR4,
+	.exit_once = cr4_write_exit,
+);
+
+TRIGGER(ud2,
+	.isa = VMX | SVM,
+	.is_exception = true,
+	.vector = UD_VECTOR,
+	.exit_once = ud2_exit,
+);
+
+TRIGGER(single_step,
+	.isa = VMX | SVM,
+	.is_exception = true,
+	.vector = DB_VECTOR,
+	.exit_once = single_step_exit,
+);
+
+TRIGGER(guest_debug_int3,
+	.isa = VMX | SVM,
+	.is_exception = true,
+	.vector = BP_VECTOR,
+	.host_setup = guest_debug_breakpoints,
+	.exit_once = int3_exit,
+);
+
+TRIGGER(guest_debug_watchpoint,
+	.isa = VMX | SVM,
+	.is_exception = true,
+	.vector = DB_VECTOR,
+	.host_setup = guest_debug_watchpoint,
+	.exit_once = watchpoint_exit,
+);
+
+/* Without debugging, KVM lets go of the debug registers until the next exit. */
+TRIGGER(guest_debug_dr_write,
+	.isa = VMX | SVM,
+	.vmx_reason = EXIT_REASON_DR_ACCESS,
+	.svm_code = SVM_EXIT_WRITE_DR0,
+	.host_setup = guest_debug_breakpoints,
+	.exit_once = write_dr0,
+);
+
+TRIGGER(apic_access,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_APIC_ACCESS,
+	.unavailable = no_flexpriority,
+	.exit_once = xapic_read_exit,
+);
+
+TRIGGER(umip_sgdt,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_GDTR_IDTR,
+	.unavailable = umip_not_emulated,
+	.setup = umip_setup,
+	.exit_once = sgdt_exit,
+);
+
+TRIGGER(umip_sldt,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_LDTR_TR,
+	.unavailable = umip_not_emulated,
+	.setup = umip_setup,
+	.exit_once = sldt_exit,
+);
+
+TRIGGER(vmclear,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMCLEAR,
+	.unavailable = no_vmx,
+	.setup = l1_vmxon,
+	.exit_once = vmclear_exit,
+);
+
+TRIGGER(vmptrld,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMPTRLD,
+	.unavailable = no_vmx,
+	.setup = vmptrld_setup,
+	.exit_once = vmptrld_exit,
+);
+
+TRIGGER(vmptrst,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMPTRST,
+	.unavailable = no_vmx,
+	.setup = vmptrld_setup,
+	.exit_once = vmptrst_exit,
+);
+
+TRIGGER(vmread,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMREAD,
+	.unavailable = no_vmx,
+	.setup = vmptrld_setup,
+	.exit_once = vmread_exit,
+);
+
+TRIGGER(vmwrite,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMWRITE,
+	.unavailable = no_vmx,
+	.setup = vmptrld_setup,
+	.exit_once = vmwrite_exit,
+);
+
+TRIGGER(vmlaunch,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMLAUNCH,
+	.unavailable = no_vmx,
+	.setup = l1_vmxon,
+	.exit_once = vmlaunch_exit,
+);
+
+TRIGGER(vmresume,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMRESUME,
+	.unavailable = no_vmx,
+	.setup = l1_vmxon,
+	.exit_once = vmresume_exit,
+);
+
+TRIGGER(vmxoff,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMOFF,
+	.unavailable = no_vmx,
+	.setup = l1_vmxon,
+	.exit_once = vmxoff_vmxon_exit,
+);
+
+TRIGGER(vmxon,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_VMON,
+	.unavailable = no_vmx,
+	.setup = l1_vmxon,
+	.exit_once = vmxoff_vmxon_exit,
+);
+
+TRIGGER(invept,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_INVEPT,
+	.unavailable = no_vmx,
+	.setup = l1_vmxon,
+	.exit_once = invept_exit,
+);
+
+TRIGGER(invvpid,
+	.isa = VMX,
+	.vmx_reason = EXIT_REASON_INVVPID,
+	.unavailable = no_vmx,
+	.setup = l1_vmxon,
+	.exit_once = invvpid_exit,
+);
+
+static const char *why_unavailable(const trigger_t *trigger)
+{
+	if (!trigger_is_for_host(trigger))
+		return NULL;
+	if (!kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS))
+		return "needs KVM_CAP_X86_EXIT_COUNTERS";
+	if (trigger->paging == NEEDS_TDP && !kvm_is_tdp_enabled())
+		return "needs nested paging";
+	if (trigger->paging == NEEDS_SHADOW && kvm_is_tdp_enabled())
+		return "needs shadow paging";
+	if (trigger->unavailable)
+		return trigger->unavailable();
+
+	return NULL;
+}
+
+FIXTURE_SETUP(trigger)
+{
+	const char *why_not = why_unavailable(variant);
+	vm_vaddr_t nested = 0;
+
+	if (!trigger_is_for_host(variant))
+		SKIP(return, "needs %s", host_cpu_is_amd ? "VMX" : "SVM");
+	if (why_not) {
+		report(variant, why_not);
+		SKIP(return, "%s", why_not);
+	}
+
+	self->vm = vm_create(1);
+	vm_enable_cap(self->vm, KVM_CAP_X86_EXIT_COUNTERS,
+		      KVM_X86_EXIT_COUNTERS_CPUID);
+	self->vcpu = vm_vcpu_add(self->vm, 0, guest_code);
+	if (kvm_has_cap(KVM_CAP_TSC_DEADLINE_TIMER))
+		vcpu_set_cpuid_feature(self->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
+
+	vm_install_exception_handler(self->vm, NMI_VECTOR, nmi_handler);
+	vm_install_exception_handler(self->vm, IRQ_VECTOR, irq_handler);
+	vm_install_exception_handler(self->vm, DB_VECTOR, db_handler);
+	vm_install_exception_handler(self->vm, BP_VECTOR, do_nothing);
+	vm_install_exception_handler(self->vm, SWINT_VECTOR, do_nothing);
+
+	virt_pg_map(self->vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
+	virt_pg_map(self->vm, MMIO_GVA, MMIO_GPA);
+	/* Anonymous memory is not backed by huge pages: one exit maps one page. */
+	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, PAGES_GPA,
+				    PAGES_MEMSLOT, NR_TRIGGERS + 1, 0);
+	virt_map(self->vm, PAGES_GVA, PAGES_GPA, NR_TRIGGERS + 1);
+
+	if (host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_SVM)) {
+		vcpu_alloc_svm(self->vm, &nested);
+	} else if (!host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_VMX)) {
+		prepare_virtualize_apic_accesses(vcpu_alloc_vmx(self->vm, &nested),
+						 self->vm);
+	}
+
+	vcpu_args_set(self->vcpu, 3, variant, nested, trigger_reason(variant));
+	if (variant->host_setup)
+		variant->host_setup(self->vcpu);
+
+	oracle_start();
+}
+
+FIXTURE_TEARDOWN(trigger)
+{
+	oracle_stop();
+	kvm_vm_free(self->vm);
+}
+
+static void assert_delta(const trigger_t *trigger, const char *what, uint64_t delta,
+			 uint64_t want)
+{
+	TEST_ASSERT(delta == want || (trigger->at_least && delta > want),
+		    "%s: counted %lu exits, wanted %s%lu", what, delta,
+		    trigger->at_least ? "at least " : "", want);
+}
+
+#define NOT_INTERCEPTED		"the emulated processor does not intercept it"
+
+/*
+ * Real processors intercept all that they must, those that software emulates may
+ * not.  Let the oracle and the stat exits prove that there was no exit to count.
+ */
+static bool processor_lacks_intercept(const trigger_t *trigger,
+				      const struct snapshot *snapshot)
+{
+	int bucket = exit_bucket(trigger_reason(trigger));
+
+	if (!this_cpu_has(X86_FEATURE_HYPERVISOR) || snapshot->reasons.exits[bucket])
+		return false;
+
+	assert_oracle_agrees(snapshot);
+	TEST_ASSERT_EQ(sum_of_reasons(snapshot), snapshot->exits);
+	return true;
+}
+
+TEST_F(trigger, is_counted_once)
+{
+	uint32_t reason = trigger_reason(variant);
+	const char *name = exit_reason_name(reason);
+	uint64_t total, interrupts, delta, vectors = 0;
+	struct snapshot before, after;
+	enum stage stage;
+	struct ucall uc;
+	int i, bucket;
+
+	stage = run_to_sync(self->vcpu, &uc);
+	take_snapshot(self->vcpu, &before);
+	if (stage == STAGE_NOT_INTERCEPTED) {
+		TEST_ASSERT(processor_lacks_intercept(variant, &before),
+			    "%s: L2 did not exit", name);
+		report(variant, NOT_INTERCEPTED);
+		SKIP(return, NOT_INTERCEPTED);
+	}
+	TEST_ASSERT_EQ(stage, STAGE_READY);
+
+	TEST_ASSERT_EQ(run_to_sync(self->vcpu, &uc), STAGE_TRIGGERED);
+	take_snapshot(self->vcpu, &after);
+
+	/* The ucall is an I/O exit, too. */
+	bucket = exit_bucket(reason);
+	delta = after.reasons.exits[bucket] - before.reasons.exits[bucket];
+	if (reason == io_exit_reason())
+		delta--;
+
+	if (!delta && processor_lacks_intercept(variant, &after)) {
+		report(variant, NOT_INTERCEPTED);
+		SKIP(return, NOT_INTERCEPTED);
+	}
+
+	for (i = 0; i < NR_VECTORS; i++)
+		vectors += after.vectors[i] - before.vectors[i];
+
+	if (!variant->is_exception) {
+		assert_delta(variant, name, delta, NR_TRIGGERS);
+	} else {
+		/* The reason covers all vectors on VMX, and just this one on SVM. */
+		assert_delta(variant, name, delta,
+			     host_cpu_is_amd ? NR_TRIGGERS : vectors);
+		assert_delta(variant, "This vector",
+			     after.vectors[variant->vector] -
+			     before.vectors[variant->vector], NR_TRIGGERS);
+	}
+
+	TEST_ASSERT_EQ(run_to_sync(self->vcpu, &uc), STAGE_TOTAL);
+	take_snapshot(self->vcpu, &after);
+
+	/*
+	 * The guest read the total last but for one read of external interrupts,
+	 * and the ucall.
+	 */
+	total = uc.args[2];
+	interrupts = after.reasons.exits[exit_bucket(interrupt_exit_reason())] -
+		     uc.args[3];
+	TEST_ASSERT(sum_of_reasons(&after) == total + 2 + interrupts,
+		    "All reasons: counted %lu, the guest saw %lu before 2 others and %lu interrupts",
+		    sum_of_reasons(&after), total, interrupts);
+
+	/* No entry failed, and none was for KVM to emulate invalid guest state. */
+	TEST_ASSERT(sum_of_reasons(&after) == after.exits,
+		    "All reasons: counted %lu, the stat exits has %lu",
+		    sum_of_reasons(&after), after.exits);
+
+	assert_oracle_agrees(&after);
+	report(variant, NULL);
+}
+
+int main(int argc, char *argv[])
+{
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(shared != MAP_FAILED, "mmap() failed: %s", strerror(errno));
+	atexit(oracle_stop);
+
+	return test_harness_run(argc, argv);
+}
