@@ -897,11 +897,6 @@ static void preemption_timer_exit(void)
 	__GUEST_ASSERT(0, "None of %d timers expired in the guest", TIMER_ATTEMPTS);
 }
 
-static void xapic_read_exit(void)
-{
-	xapic_read_reg(APIC_ID);
-}
-
 static void umip_setup(void)
 {
 	set_cr4(get_cr4() | X86_CR4_UMIP);
@@ -1072,14 +1067,6 @@ static const char *vnmi_in_use(void)
 	return kvm_param_is_on("vnmi") ? NULL : "needs virtual NMIs";
 }
 
-static const char *no_flexpriority(void)
-{
-	if (!kvm_param_is_on("flexpriority"))
-		return "needs virtualized APIC accesses";
-
-	return apicv_in_use();
-}
-
 static const char *no_preemption_timer(void)
 {
 	if (!kvm_param_is_on("preemption_timer") ||
@@ -1238,36 +1225,61 @@ static void l2_load_ss_not_present(void)
  * Deliver nothing.  Use gates that are not present instead of a limit, because KVM
  * may intercept #GP, and inject what follows from it, but does not intercept #NP.
  */
-static uint64_t gates[2 * (SWINT_VECTOR + 1)];
+static struct gate {
+	uint64_t low;
+	uint64_t high;
+} gates[SWINT_VECTOR + 1];
 
-static void load_idt_not_present(void)
+static void init_gates(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(gates); i++)
+		gates[i].low = NOT_PRESENT_GATE;
+}
+
+/* Survive the #DF on processors that software emulates and do not intercept it. */
+static void init_gates_but_df(void)
+{
+	init_gates();
+	gates[DF_VECTOR] = ((struct gate *)get_idt().address)[DF_VECTOR];
+}
+
+static void l2_give_up(void)
+{
+	vmmcall();
+}
+
+static void df_handler(struct ex_regs *regs)
+{
+	regs->rip = (unsigned long)l2_give_up;
+}
+
+static void load_gates(void)
 {
 	struct desc_ptr idt = {
 		.size = sizeof(gates) - 1,
 		.address = (unsigned long)gates,
 	};
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(gates); i += 2)
-		gates[i] = NOT_PRESENT_GATE;
 	asm volatile("lidt %0" :: "m"(idt));
 }
 
 static void l2_not_present(void)
 {
-	load_idt_not_present();
+	load_gates();
 	l2_swint();
 }
 
 static void l2_double_fault(void)
 {
-	load_idt_not_present();
+	load_gates();
 	l2_divide();
 }
 
 static void l2_triple_fault(void)
 {
-	load_idt_not_present();
+	load_gates();
 	l2_int3();
 }
 
@@ -1562,13 +1574,6 @@ TRIGGER(guest_debug_dr_write,
 	.exit_once = write_dr0,
 );
 
-TRIGGER(apic_access,
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_APIC_ACCESS,
-	.unavailable = no_flexpriority,
-	.exit_once = xapic_read_exit,
-);
-
 TRIGGER(umip_sgdt,
 	.isa = VMX,
 	.vmx_reason = EXIT_REASON_GDTR_IDTR,
@@ -1752,7 +1757,7 @@ L2_SVM(invlpg, INVLPG, invlpg_exit, .intercept = BIT_ULL(INTERCEPT_INVLPG));
 L2_SVM(vintr, VINTR, l2_nop, .l2_rflags = EFLAGS_IF,
        .intercept = BIT_ULL(INTERCEPT_VINTR),
        .int_ctl = V_IRQ_MASK | V_INTR_PRIO_MASK);
-L2_SVM(shutdown, SHUTDOWN, l2_triple_fault,
+L2_SVM(shutdown, SHUTDOWN, l2_triple_fault, .setup = init_gates,
        .intercept = BIT_ULL(INTERCEPT_SHUTDOWN));
 L2_SVM(invalid_state, ERR, l2_nop, .l2_prepare = svm_prepare_invalid_state);
 
@@ -1761,8 +1766,8 @@ L2_EXCEPTION(db, DB_VECTOR, single_step_exit);
 L2_EXCEPTION(bp, BP_VECTOR, l2_int3);
 L2_EXCEPTION(ud, UD_VECTOR, l2_ud2);
 L2_EXCEPTION(nm, NM_VECTOR, l2_use_fpu);
-L2_EXCEPTION(df, DF_VECTOR, l2_double_fault);
-L2_EXCEPTION(np, NP_VECTOR, l2_not_present);
+L2_EXCEPTION(df, DF_VECTOR, l2_double_fault, .setup = init_gates_but_df);
+L2_EXCEPTION(np, NP_VECTOR, l2_not_present, .setup = init_gates);
 L2_EXCEPTION(ss, SS_VECTOR, l2_load_ss_not_present);
 L2_EXCEPTION(gp, GP_VECTOR, l2_write_noncanonical);
 L2_EXCEPTION(pf, PF_VECTOR, l2_write_unmapped);
@@ -1774,7 +1779,7 @@ L2_VMX(interrupt_window, INTERRUPT_WINDOW, l2_nop, .l2_rflags = EFLAGS_IF,
 L2_VMX(nmi_window, NMI_WINDOW, l2_nop,
        .pin = PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS,
        .cpu = CPU_BASED_NMI_WINDOW_EXITING);
-L2_VMX(triple_fault, TRIPLE_FAULT, l2_triple_fault);
+L2_VMX(triple_fault, TRIPLE_FAULT, l2_triple_fault, .setup = init_gates);
 L2_VMX(invalid_state, INVALID_STATE, l2_nop,
        .l2_prepare = vmx_prepare_invalid_state);
 L2_VMX(monitor_trap_flag, MONITOR_TRAP_FLAG, l2_nop, .cpu = CPU_BASED_MONITOR_TRAP);
@@ -1882,9 +1887,9 @@ FIXTURE_SETUP(trigger)
 	vm_install_exception_handler(self->vm, IRQ_VECTOR, irq_handler);
 	vm_install_exception_handler(self->vm, DB_VECTOR, db_handler);
 	vm_install_exception_handler(self->vm, BP_VECTOR, do_nothing);
+	vm_install_exception_handler(self->vm, DF_VECTOR, df_handler);
 	vm_install_exception_handler(self->vm, SWINT_VECTOR, do_nothing);
 
-	virt_pg_map(self->vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
 	virt_pg_map(self->vm, MMIO_GVA, MMIO_GPA);
 	/* Anonymous memory is not backed by huge pages: one exit maps one page. */
 	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, PAGES_GPA,
