@@ -861,6 +861,14 @@ static void start_host_timer(struct kvm_vcpu *vcpu)
 		    strerror(errno));
 }
 
+/*
+ * Host interrupts exit whatever RFLAGS.IF is, but Bochs lets them wait for it.
+ */
+static void enable_interrupts(void)
+{
+	asm volatile("sti");
+}
+
 static void external_interrupt_exit(void)
 {
 	uint64_t last = guest_exits(interrupt_exit_reason());
@@ -1395,6 +1403,7 @@ TRIGGER(external_interrupt,
 	.svm_code = SVM_EXIT_INTR,
 	.at_least = true,
 	.host_setup = start_host_timer,
+	.setup = enable_interrupts,
 	.exit_once = external_interrupt_exit,
 );
 
@@ -2030,6 +2039,254 @@ TEST_F(trigger, is_counted_once)
 
 	assert_oracle_agrees(&after);
 	report(variant, NULL);
+}
+
+/*
+ * Invalid guest state, which only KVM without unrestricted guests knows: KVM does
+ * not enter the guest, it emulates instead.  The stat exits counts attempts, while
+ * a VM-Exit that never happened has no reason to count.
+ */
+#define NR_EMULATED		8
+
+static void guest_out_forever(void)
+{
+	for (;;)
+		io_out_exit();
+}
+
+TEST(emulation_is_no_exit)
+{
+	struct snapshot before, after;
+	struct kvm_sregs sregs;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	uint64_t emulated;
+	int i;
+
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
+	if (host_cpu_is_amd)
+		SKIP(return, "needs VMX");
+	if (vm_is_unrestricted_guest(NULL))
+		SKIP(return, "needs KVM without unrestricted guests");
+
+	vm = vm_create_with_one_vcpu(&vcpu, guest_out_forever);
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+	vcpu_run_complete_io(vcpu);
+
+	oracle_start();
+	vcpu_sregs_get(vcpu, &sregs);
+	sregs.tr.unusable = 1;
+	vcpu_sregs_set(vcpu, &sregs);
+	take_snapshot(vcpu, &before);
+	for (i = 0; i < NR_EMULATED; i++) {
+		vcpu_run(vcpu);
+		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+	}
+	take_snapshot(vcpu, &after);
+
+	emulated = after.exits - before.exits;
+	TEST_ASSERT(emulated >= NR_EMULATED,
+		    "The stat exits counted %lu attempts, wanted at least %d", emulated,
+		    NR_EMULATED);
+	TEST_ASSERT(sum_of_reasons(&after) == sum_of_reasons(&before),
+		    "Counted %lu exits while KVM emulated", sum_of_reasons(&after) -
+		    sum_of_reasons(&before));
+
+	/* Once the state is valid again, both count the same. */
+	vcpu_run_complete_io(vcpu);
+	sregs.tr.unusable = 0;
+	vcpu_sregs_set(vcpu, &sregs);
+	take_snapshot(vcpu, &before);
+	for (i = 0; i < NR_EMULATED; i++) {
+		vcpu_run(vcpu);
+		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+	}
+	take_snapshot(vcpu, &after);
+	TEST_ASSERT(sum_of_reasons(&after) - sum_of_reasons(&before) ==
+		    after.exits - before.exits,
+		    "Counted %lu exits, the stat exits counted %lu",
+		    sum_of_reasons(&after) - sum_of_reasons(&before),
+		    after.exits - before.exits);
+
+	oracle_stop();
+	kvm_vm_free(vm);
+}
+
+/*
+ * Coverage.  What no case triggers, by name, because not every kernel that this
+ * test is for knows them all.
+ */
+static const struct not_triggered {
+	const char *name;
+	const char *why;
+} not_triggered[] = {
+	/* VMX */
+	{ "INIT_SIGNAL",	"needs an INIT signal to the physical CPU" },
+	{ "SIPI_SIGNAL",	"needs a physical CPU that waits for a SIPI in the guest" },
+	{ "TASK_SWITCH",	"needs a 32-bit guest" },
+	{ "MSR_LOAD_FAIL",	"needs KVM to load an MSR with an invalid value" },
+	{ "MCE_DURING_VMENTRY",	"needs a machine check" },
+	{ "EOI_INDUCED",	"needs virtual-interrupt delivery" },
+	{ "APIC_WRITE",		"needs APIC-register virtualization" },
+	{ "ENCLS",		"needs SGX" },
+	{ "PML_FULL",		"needs page-modification logging" },
+	{ "XSAVES",		"needs KVM to intercept a supervisor state component" },
+	{ "XRSTORS",		"needs KVM to intercept a supervisor state component" },
+	{ "UMWAIT",		"needs WAITPKG" },
+	{ "TPAUSE",		"needs WAITPKG" },
+	{ "BUS_LOCK",		"needs bus-lock detection" },
+	{ "NOTIFY",		"needs a guest that stalls the CPU" },
+	{ "SEAMCALL",		"needs TDX" },
+	{ "TDCALL",		"needs TDX" },
+	{ "MSR_READ_IMM",	"needs RDMSR with an immediate operand" },
+	{ "MSR_WRITE_IMM",	"needs WRMSRNS with an immediate operand" },
+
+	/* SVM */
+	{ "read_dr4",		"needs an alias of DR6 that reports itself" },
+	{ "read_dr5",		"needs an alias of DR7 that reports itself" },
+	{ "write_dr4",		"needs an alias of DR6 that reports itself" },
+	{ "write_dr5",		"needs an alias of DR7 that reports itself" },
+	{ "OF excp",		"needs a 32-bit guest" },
+	{ "BR excp",		"needs a 32-bit guest" },
+	{ "TS excp",		"needs a 32-bit guest" },
+	{ "AC excp",		"needs a guest at CPL 3" },
+	{ "MC excp",		"needs a machine check" },
+	{ "nmi",		"needs an NMI of the physical CPU" },
+	{ "smi",		"needs an SMI of the physical CPU" },
+	{ "init",		"needs an INIT signal to the physical CPU" },
+	{ "task_switch",	"needs a 32-bit guest" },
+	{ "ferr_freeze",	"needs x87 errors as interrupts, with CR0.NE clear" },
+	{ "write_efer_trap",	"needs an SEV-ES guest" },
+	{ "write_cr0_trap",	"needs an SEV-ES guest" },
+	{ "write_cr4_trap",	"needs an SEV-ES guest" },
+	{ "write_cr8_trap",	"needs an SEV-ES guest" },
+	{ "avic_incomplete_ipi", "needs AVIC" },
+	{ "avic_unaccelerated_access", "needs AVIC" },
+	{ "vmgexit",		"needs an SEV-ES guest" },
+
+	/* What the guest asks for in a VMGEXIT, the processor never reports. */
+	{ "vmgexit_mmio_read",	"needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_mmio_write",	"needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_nmi_complete", "needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_ap_hlt_loop", "needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_ap_jump_table", "needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_page_state_change", "needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_guest_request", "needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_ext_guest_request", "needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_ap_creation", "needs an SEV-ES guest, and is no exit code" },
+	{ "vmgexit_hypervisor_feature", "needs an SEV-ES guest, and is no exit code" },
+
+	/* Exception vectors */
+	{ "NMI",		"needs an NMI of the physical CPU" },
+	{ "#OF",		"needs a 32-bit guest" },
+	{ "#BR",		"needs a 32-bit guest" },
+	{ "#TS",		"needs a 32-bit guest" },
+	{ "#AC",		"needs a guest at CPL 3" },
+	{ "#MC",		"needs a machine check" },
+};
+
+static const char * const vector_names[NR_VECTORS] = {
+	[DE_VECTOR] = "#DE", [DB_VECTOR] = "#DB", [NMI_VECTOR] = "NMI",
+	[BP_VECTOR] = "#BP", [OF_VECTOR] = "#OF", [BR_VECTOR] = "#BR",
+	[UD_VECTOR] = "#UD", [NM_VECTOR] = "#NM", [DF_VECTOR] = "#DF",
+	[TS_VECTOR] = "#TS", [NP_VECTOR] = "#NP", [SS_VECTOR] = "#SS",
+	[GP_VECTOR] = "#GP", [PF_VECTOR] = "#PF", [MF_VECTOR] = "#MF",
+	[AC_VECTOR] = "#AC", [MC_VECTOR] = "#MC", [XM_VECTOR] = "#XM",
+};
+
+static const char *why_not_triggered(const char *name)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(not_triggered); i++) {
+		if (!strcmp(not_triggered[i].name, name))
+			return not_triggered[i].why;
+	}
+
+	return NULL;
+}
+
+/* Whether there is a case for @code, or for @vector if that is not negative. */
+static bool has_case(uint32_t code, int vector)
+{
+	struct __fixture_variant_metadata *variant;
+
+	for (variant = _trigger_fixture_object.variant; variant; variant = variant->next) {
+		const trigger_t *trigger = variant->data;
+
+		if (!trigger_is_for_host(trigger))
+			continue;
+		if (vector < 0 ? trigger_reason(trigger) == code :
+				 trigger->is_exception && trigger->vector == vector)
+			return true;
+	}
+
+	return false;
+}
+
+/* Return whether this was triggered. */
+static bool print_coverage(const char *code, const char *name, bool has_case,
+			   const struct result *result)
+{
+	const char *why_not = why_not_triggered(name);
+
+	TEST_ASSERT(has_case || why_not,
+		    "No case triggers exit reason %s (%s), nor is there a reason why not; please update this test",
+		    code, name);
+	TEST_ASSERT(!has_case || !why_not,
+		    "A case triggers exit reason %s (%s), and it has a reason why not: %s",
+		    code, name, why_not);
+
+	if (result->triggered)
+		why_not = "triggered";
+	else if (has_case)
+		why_not = result->why_not[0] ? result->why_not : "its case did not pass";
+
+	printf("coverage\t%s\t%s\t%s\t%s\n", host_cpu_is_amd ? "svm" : "vmx", code, name,
+	       why_not);
+
+	return result->triggered;
+}
+
+/* Defined last, because it is to run last. */
+FIXTURE(coverage) {
+};
+
+FIXTURE_SETUP(coverage)
+{
+}
+
+FIXTURE_TEARDOWN(coverage)
+{
+}
+
+TEST_F(coverage, is_complete)
+{
+	int i, nr, nr_exits = 0, nr_vectors = 0;
+	const struct known_exit *known;
+	char code[16];
+
+	known = known_exits(&nr);
+	for (i = 0; i < nr; i++) {
+		snprintf(code, sizeof(code), host_cpu_is_amd ? "0x%03x" : "%u",
+			 known[i].code);
+		nr_exits += print_coverage(code, known[i].name,
+					   has_case(known[i].code, -1),
+					   &shared->exits[i]);
+	}
+
+	for (i = 0; i < NR_VECTORS; i++) {
+		if (!vector_names[i])
+			continue;
+		snprintf(code, sizeof(code), "exc%d", i);
+		nr_vectors += print_coverage(code, vector_names[i], has_case(0, i),
+					     &shared->vectors[i]);
+	}
+	fflush(stdout);
+
+	ksft_print_msg("%d of %d exit reasons triggered, and %d exception vectors\n",
+		       nr_exits, nr, nr_vectors);
 }
 
 int main(int argc, char *argv[])
