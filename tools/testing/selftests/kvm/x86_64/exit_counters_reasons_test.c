@@ -1327,6 +1327,57 @@ static void vmx_prepare_invalid_state(void)
 	vmwrite(GUEST_INTERRUPTIBILITY_INFO, 3);
 }
 
+/*
+ * Only 32-bit code can switch tasks.  Run a far jump to a TSS, with PAE paging that
+ * maps the first GiB to itself.  The exit precedes the switch: the TSS is not read.
+ */
+#define TSS_SELECTOR		0x18
+#define TSS_LIMIT		0x67
+#define CS_32BIT_AR		0xc09b
+#define FLAT_CODE_32BIT		0x00cf9b000000ffffull
+#define FLAT_DATA		0x00cf93000000ffffull
+#define AVAILABLE_TSS		(0x89ull << 40 | TSS_LIMIT)
+#define PDE_LARGE		0x83ull
+#define PDPTE_PRESENT		0x1ull
+
+static struct l2_page {
+	uint64_t *gva;
+	uint64_t gpa;
+} l2_page_directory, l2_32bit_page;
+
+static struct {
+	uint64_t pdptes[4];
+	uint64_t gdt[4];
+	uint8_t code[7];
+} l2_32bit = {
+	.gdt = { 0, FLAT_CODE_32BIT, FLAT_DATA, AVAILABLE_TSS },
+	/* ljmp $TSS_SELECTOR, $0 */
+	.code = { 0xea, 0, 0, 0, 0, TSS_SELECTOR, 0 },
+};
+
+static void init_l2_32bit(void)
+{
+	int i;
+
+	for (i = 0; i < PAGE_SIZE / sizeof(uint64_t); i++)
+		l2_page_directory.gva[i] = ((uint64_t)i << 21) | PDE_LARGE;
+
+	l2_32bit.pdptes[0] = l2_page_directory.gpa | PDPTE_PRESENT;
+	memcpy(l2_32bit_page.gva, &l2_32bit, sizeof(l2_32bit));
+}
+
+static void vmx_prepare_32bit(void)
+{
+	uint64_t gpa = l2_32bit_page.gpa;
+
+	vmwrite(VM_ENTRY_CONTROLS, vmreadz(VM_ENTRY_CONTROLS) & ~VM_ENTRY_IA32E_MODE);
+	vmwrite(GUEST_CR3, gpa + offsetof(typeof(l2_32bit), pdptes));
+	vmwrite(GUEST_GDTR_BASE, gpa + offsetof(typeof(l2_32bit), gdt));
+	vmwrite(GUEST_GDTR_LIMIT, sizeof(l2_32bit.gdt) - 1);
+	vmwrite(GUEST_CS_AR_BYTES, CS_32BIT_AR);
+	vmwrite(GUEST_RIP, gpa + offsetof(typeof(l2_32bit), code));
+}
+
 static void vmx_prepare_apic_access(void)
 {
 	vmwrite(APIC_ACCESS_ADDR, vmx->apic_access_gpa);
@@ -1835,6 +1886,12 @@ FIXTURE_VARIANT_ADD(trigger, vmx_l2_triple_fault) {
 	.setup = init_gates,
 };
 
+FIXTURE_VARIANT_ADD(trigger, vmx_l2_task_switch) {
+	L2_VMX(TASK_SWITCH, NULL),
+	.setup = init_l2_32bit,
+	.l2_prepare = vmx_prepare_32bit,
+};
+
 FIXTURE_VARIANT_ADD(trigger, vmx_l2_invalid_state) {
 	L2_VMX(INVALID_STATE, l2_nop),
 	.l2_prepare = vmx_prepare_invalid_state,
@@ -2000,6 +2057,12 @@ static bool kvm_lacks_vmx_controls(FIXTURE_VARIANT(trigger) const *trigger)
 	return false;
 }
 
+static void alloc_l2_page(struct kvm_vm *vm, struct l2_page *page)
+{
+	page->gva = (uint64_t *)vm_vaddr_alloc_page(vm);
+	page->gpa = addr_gva2gpa(vm, (vm_vaddr_t)page->gva);
+}
+
 static const char *why_unavailable(FIXTURE_VARIANT(trigger) const *trigger)
 {
 	if (!trigger_is_for_host(trigger))
@@ -2061,6 +2124,10 @@ FIXTURE_SETUP(trigger)
 	} else if (!host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_VMX)) {
 		prepare_virtualize_apic_accesses(vcpu_alloc_vmx(self->vm, &nested),
 						 self->vm);
+		alloc_l2_page(self->vm, &l2_page_directory);
+		alloc_l2_page(self->vm, &l2_32bit_page);
+		sync_global_to_guest(self->vm, l2_page_directory);
+		sync_global_to_guest(self->vm, l2_32bit_page);
 	}
 
 	vcpu_args_set(self->vcpu, 3, variant, nested, trigger_reason(variant));
@@ -2276,7 +2343,6 @@ static const struct not_triggered {
 	/* VMX */
 	{ "INIT_SIGNAL",	"needs an INIT signal to the physical CPU" },
 	{ "SIPI_SIGNAL",	"needs a physical CPU that waits for a SIPI in the guest" },
-	{ "TASK_SWITCH",	"needs a 32-bit guest" },
 	{ "MSR_LOAD_FAIL",	"needs KVM to load an MSR with an invalid value" },
 	{ "MCE_DURING_VMENTRY",	"needs a machine check" },
 	{ "EOI_INDUCED",	"needs virtual-interrupt delivery" },
