@@ -32,6 +32,8 @@
 #include "vmx.h"
 
 #define NR_TRIGGERS		8
+/* VMLAUNCH differs from VMRESUME, and so on. */
+#define NR_WARM_UPS		2
 
 #define NR_VECTORS		32
 
@@ -41,6 +43,7 @@
 #define PAGES_GVA		0xc0000000ull
 #define PAGES_GPA		0x80000000ull
 #define PAGES_MEMSLOT		10
+#define NR_PAGES		(NR_WARM_UPS + NR_TRIGGERS)
 /* Nothing maps this, and nothing can. */
 #define UNMAPPED_GVA		0xbad000000ull
 #define NONCANONICAL_GVA	0xaaaaaaaaaaaaaaaaull
@@ -337,10 +340,14 @@ static bool l1_run_l2(FIXTURE_VARIANT(trigger) const *trigger, uint32_t reason)
 	return true;
 }
 
-static void guest_code(FIXTURE_VARIANT(trigger) const *trigger, void *nested, uint32_t reason)
+/* Not a constant, so that no compiler unrolls what must be the same code. */
+static int last_stage = STAGE_TRIGGERED;
+
+static void guest_code(FIXTURE_VARIANT(trigger) const *trigger, void *nested,
+		       uint32_t reason)
 {
 	uint64_t total, interrupts;
-	int i;
+	int i, nr, stage;
 
 	vmx = nested;
 	svm = nested;
@@ -349,19 +356,19 @@ static void guest_code(FIXTURE_VARIANT(trigger) const *trigger, void *nested, ui
 		trigger->setup();
 	if (trigger->l2)
 		l1_init_l2(trigger);
-
-	/* Let everything that the trigger touches be mapped first. */
 	guest_total(&interrupts);
-	for (i = 0; i < 1 + NR_TRIGGERS; i++) {
-		if (!trigger->l2)
-			trigger->exit_once();
-		else if (!l1_run_l2(trigger, reason))
-			GUEST_SYNC(STAGE_NOT_INTERCEPTED);
 
-		if (!i)
-			GUEST_SYNC(STAGE_READY);
+	/* Let all code and data that a trigger and a ucall touch be mapped first. */
+	for (stage = STAGE_READY; stage <= READ_ONCE(last_stage); stage++) {
+		nr = stage == STAGE_READY ? NR_WARM_UPS : NR_TRIGGERS;
+		for (i = 0; i < nr; i++) {
+			if (!trigger->l2)
+				trigger->exit_once();
+			else if (!l1_run_l2(trigger, reason))
+				GUEST_SYNC(STAGE_NOT_INTERCEPTED);
+		}
+		GUEST_SYNC(stage);
 	}
-	GUEST_SYNC(STAGE_TRIGGERED);
 
 	total = guest_total(&interrupts);
 	GUEST_SYNC_ARGS(STAGE_TOTAL, total, interrupts, 0, 0);
@@ -2116,8 +2123,8 @@ FIXTURE_SETUP(trigger)
 	virt_pg_map(self->vm, MMIO_GVA, MMIO_GPA);
 	/* Anonymous memory is not backed by huge pages: one exit maps one page. */
 	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, PAGES_GPA,
-				    PAGES_MEMSLOT, NR_TRIGGERS + 1, 0);
-	virt_map(self->vm, PAGES_GVA, PAGES_GPA, NR_TRIGGERS + 1);
+				    PAGES_MEMSLOT, NR_PAGES, 0);
+	virt_map(self->vm, PAGES_GVA, PAGES_GPA, NR_PAGES);
 
 	if (host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_SVM)) {
 		vcpu_alloc_svm(self->vm, &nested);
