@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Verify KVM's exit counters: that every VM-Exit is counted once, by its exit
- * reason, including those that fastpath handlers handle; that the guest's CPUID
- * leaves show what the host's binary stats show; and that without the capability
- * (or the module parameter) the guest sees no trace of them.
- *
- * The guest triggers a known number of exits between two ucalls, and the host
- * compares the counters at the two.  A ucall is itself one I/O exit.
+ * Verify KVM's exit counters: that the guest's CPUID leaves show what the host's
+ * binary stats show; and that without the capability (or the module parameter) the
+ * guest sees no trace of them.  exit_counters_reasons_test verifies the counts.
  */
 #include <fcntl.h>
 #include <string.h>
 
-#include "apic.h"
 #include "exit_counters.h"
 #include "kvm_test_harness.h"
 #include "kvm_util.h"
@@ -25,10 +20,6 @@
 #define UNDEFINED_EDX		0xffffffffu
 
 #define UNCLAIMED_PORT		0x2000
-#define MMIO_GPA		0xd0000000ull
-#define MMIO_GVA		MMIO_GPA
-#define HLT_WAKE_VECTOR		0x40
-#define FAR_FUTURE_TSC		BIT_ULL(62)
 
 /* What the guest read: by bucket, and all reasons together. */
 static struct exit_record guest_view[NR_EXIT_BUCKETS];
@@ -48,11 +39,6 @@ static uint32_t io_exit_reason(void)
 static uint32_t external_interrupt_exit_reason(void)
 {
 	return host_cpu_is_amd ? SVM_EXIT_INTR : EXIT_REASON_EXTERNAL_INTERRUPT;
-}
-
-static uint32_t page_fault_exit_reason(void)
-{
-	return host_cpu_is_amd ? SVM_EXIT_EXCP_BASE + PF_VECTOR : EXIT_REASON_EXCEPTION_NMI;
 }
 
 /* Run until the guest's next ucall; everything else it does is its own affair. */
@@ -97,13 +83,6 @@ static void run_to_done(struct kvm_vcpu *vcpu)
 	TEST_ASSERT(cmd == UCALL_DONE, "Expected UCALL_DONE, got ucall %lu", cmd);
 }
 
-static void cpuid_exit(void)
-{
-	uint32_t eax, ebx, ecx, edx;
-
-	__cpuid(0, 0, &eax, &ebx, &ecx, &edx);
-}
-
 static void io_in_exit(void)
 {
 	uint8_t val;
@@ -111,204 +90,14 @@ static void io_in_exit(void)
 	asm volatile("inb %w1, %0" : "=a"(val) : "d"(UNCLAIMED_PORT));
 }
 
-static void io_out_exit(void)
-{
-	asm volatile("outb %0, %w1" :: "a"((uint8_t)0), "d"(UNCLAIMED_PORT));
-}
-
 static void rdmsr_exit(void)
 {
 	rdmsr(MSR_IA32_APICBASE);
 }
 
-static uint64_t apicbase;
-
-static void wrmsr_setup(void)
-{
-	apicbase = rdmsr(MSR_IA32_APICBASE);
-}
-
-static void wrmsr_exit(void)
-{
-	wrmsr(MSR_IA32_APICBASE, apicbase);
-}
-
-static void tsc_deadline_setup(void)
-{
-	x2apic_enable();
-	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | APIC_LVT_MASKED);
-}
-
-/* KVM handles this without leaving its inner run loop where it can. */
-static void tsc_deadline_exit(void)
-{
-	wrmsr(MSR_IA32_TSC_DEADLINE, FAR_FUTURE_TSC);
-}
-
 static void hypercall_exit(void)
 {
 	kvm_hypercall(KVM_HC_VAPIC_POLL_IRQ, 0, 0, 0, 0);
-}
-
-static void hlt_wake_handler(struct ex_regs *regs)
-{
-	x2apic_write_reg(APIC_EOI, 0);
-}
-
-/*
- * Halt with an interrupt pending: the instruction after STI executes before the
- * interrupt is delivered, and the interrupt ends the halt.
- */
-static void hlt_exit(void)
-{
-	x2apic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_INT_ASSERT | HLT_WAKE_VECTOR);
-	asm volatile("sti; hlt; cli");
-}
-
-static void mmio_exit(void)
-{
-	READ_ONCE(*(uint32_t *)MMIO_GVA);
-}
-
-static void guest_trigger(void (*setup)(void), void (*exit_once)(void))
-{
-	int i;
-
-	if (setup)
-		setup();
-
-	/* Let everything that the trigger touches be mapped. */
-	exit_once();
-	GUEST_SYNC(0);
-
-	for (i = 0; i < NR_TRIGGERS; i++)
-		exit_once();
-
-	GUEST_SYNC(1);
-	GUEST_DONE();
-}
-
-/* Each variant causes its exit reason exactly once per call of exit_once(). */
-FIXTURE(trigger) {
-	struct kvm_vm *vm;
-	struct kvm_vcpu *vcpu;
-};
-
-FIXTURE_VARIANT(trigger) {
-	uint32_t vmx_reason;
-	uint32_t svm_code;
-	/* Shadow paging makes it a page fault instead. */
-	bool faults_if_shadow;
-	void (*setup)(void);
-	void (*exit_once)(void);
-};
-
-FIXTURE_VARIANT_ADD(trigger, cpuid) {
-	.vmx_reason = EXIT_REASON_CPUID,
-	.svm_code = SVM_EXIT_CPUID,
-	.exit_once = cpuid_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, io_in) {
-	.vmx_reason = EXIT_REASON_IO_INSTRUCTION,
-	.svm_code = SVM_EXIT_IOIO,
-	.exit_once = io_in_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, io_out) {
-	.vmx_reason = EXIT_REASON_IO_INSTRUCTION,
-	.svm_code = SVM_EXIT_IOIO,
-	.exit_once = io_out_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, rdmsr) {
-	.vmx_reason = EXIT_REASON_MSR_READ,
-	.svm_code = SVM_EXIT_MSR,
-	.exit_once = rdmsr_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, wrmsr) {
-	.vmx_reason = EXIT_REASON_MSR_WRITE,
-	.svm_code = SVM_EXIT_MSR,
-	.setup = wrmsr_setup,
-	.exit_once = wrmsr_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, wrmsr_fastpath) {
-	.vmx_reason = EXIT_REASON_MSR_WRITE,
-	.svm_code = SVM_EXIT_MSR,
-	.setup = tsc_deadline_setup,
-	.exit_once = tsc_deadline_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, hypercall) {
-	.vmx_reason = EXIT_REASON_VMCALL,
-	.svm_code = SVM_EXIT_VMMCALL,
-	.exit_once = hypercall_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, hlt) {
-	.vmx_reason = EXIT_REASON_HLT,
-	.svm_code = SVM_EXIT_HLT,
-	.setup = x2apic_enable,
-	.exit_once = hlt_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, mmio) {
-	.vmx_reason = EXIT_REASON_EPT_MISCONFIG,
-	.svm_code = SVM_EXIT_NPF,
-	.faults_if_shadow = true,
-	.exit_once = mmio_exit,
-};
-
-FIXTURE_SETUP(trigger)
-{
-	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
-
-	self->vm = vm_create_with_one_vcpu(&self->vcpu, guest_trigger);
-	vcpu_args_set(self->vcpu, 2, variant->setup, variant->exit_once);
-
-	vm_install_exception_handler(self->vm, HLT_WAKE_VECTOR, hlt_wake_handler);
-	virt_pg_map(self->vm, MMIO_GVA, MMIO_GPA);
-	if (kvm_has_cap(KVM_CAP_TSC_DEADLINE_TIMER))
-		vcpu_set_cpuid_feature(self->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
-}
-
-FIXTURE_TEARDOWN(trigger)
-{
-	kvm_vm_free(self->vm);
-}
-
-TEST_F(trigger, is_counted_once)
-{
-	struct exit_counters before, after;
-	uint64_t delta, wanted_io = 1;
-	uint32_t reason;
-	int bucket;
-
-	reason = host_cpu_is_amd ? variant->svm_code : variant->vmx_reason;
-	if (variant->faults_if_shadow && !kvm_is_tdp_enabled())
-		reason = page_fault_exit_reason();
-
-	run_to_sync(self->vcpu);
-	vcpu_get_exit_counters(self->vcpu, &before);
-	run_to_sync(self->vcpu);
-	vcpu_get_exit_counters(self->vcpu, &after);
-	run_to_done(self->vcpu);
-
-	if (reason == io_exit_reason()) {
-		wanted_io += NR_TRIGGERS;
-	} else {
-		bucket = exit_bucket(reason);
-		delta = after.exits[bucket] - before.exits[bucket];
-		TEST_ASSERT(delta == NR_TRIGGERS, "%s: counted %lu exits, wanted %u",
-			    exit_reason_name(reason), delta, NR_TRIGGERS);
-	}
-
-	bucket = exit_bucket(io_exit_reason());
-	delta = after.exits[bucket] - before.exits[bucket];
-	TEST_ASSERT(delta == wanted_io, "%s: counted %lu exits, wanted %lu",
-		    exit_reason_name(io_exit_reason()), delta, wanted_io);
 }
 
 FIXTURE(exit_counters) {
