@@ -43,7 +43,8 @@ STEP := $(CURDIR)/lab/step $(B)/log
 # The selftests that the machines run: this series' own, and in-tree ones that
 # would notice if CPUID, exits or the stats broke.
 KVM_X86   := $(SELFTESTS_X86)
-LAB_TESTS := $(KVM_X86)/exit_counters_test $(KVM_X86)/cpuid_test \
+LAB_TESTS := $(KVM_X86)/exit_counters_test \
+	     $(KVM_X86)/exit_counters_reasons_test $(KVM_X86)/cpuid_test \
 	     $(KVM_X86)/fix_hypercall_test $(KVM_X86)/userspace_msr_exit_test \
 	     kvm_binary_stats_test
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
