@@ -20,8 +20,9 @@
 
 static unsigned long long __read_mostly exit_counters;
 
-/* On while a VM exists that times its exits. */
-DEFINE_STATIC_KEY_FALSE(kvm_exit_timing);
+/* On while a VM exists that times its exits, and for a while after the last. */
+DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_exit_timing, HZ);
+/* For the vendor modules' inner run loops. */
 EXPORT_SYMBOL_GPL(kvm_exit_timing);
 
 static int set_exit_counters(const char *val, const struct kernel_param *kp)
@@ -54,13 +55,13 @@ __MODULE_PARM_TYPE(exit_counters, "ullong");
 static void get_exit_timing(u64 mask)
 {
 	if (mask & KVM_X86_EXIT_COUNTERS_CYCLES)
-		static_branch_inc(&kvm_exit_timing);
+		static_branch_deferred_inc(&kvm_exit_timing);
 }
 
 static void put_exit_timing(u64 mask)
 {
 	if (mask & KVM_X86_EXIT_COUNTERS_CYCLES)
-		static_branch_dec(&kvm_exit_timing);
+		static_branch_slow_dec_deferred(&kvm_exit_timing);
 }
 
 void kvm_init_exit_counters(struct kvm *kvm)
@@ -126,7 +127,7 @@ static u64 read_cycles(struct kvm_vcpu *vcpu, u32 index)
 
 static u64 read_vmx_exception_cycles(struct kvm_vcpu *vcpu)
 {
-	u64 cycles = 0;
+	u64 cycles = read_cycles(vcpu, EXIT_REASON_EXCEPTION_NMI);
 	int i;
 
 	for (i = 0; i < KVM_NR_EXCEPTION_VECTORS; i++)

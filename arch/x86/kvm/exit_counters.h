@@ -2,15 +2,17 @@
 #ifndef ARCH_X86_KVM_EXIT_COUNTERS_H
 #define ARCH_X86_KVM_EXIT_COUNTERS_H
 
-#include <linux/jump_label.h>
+#include <linux/compiler.h>
+#include <linux/jump_label_ratelimit.h>
 #include <linux/kvm_host.h>
+#include <linux/overflow.h>
 
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/svm.h>
 #include <asm/trapnr.h>
 
-DECLARE_STATIC_KEY_FALSE(kvm_exit_timing);
+extern struct static_key_false_deferred kvm_exit_timing;
 
 extern const struct file_operations kvm_exit_counters_fops;
 
@@ -76,7 +78,7 @@ static __always_inline void kvm_count_exit(struct kvm_vcpu *vcpu, unsigned long 
 	kvm_exit_counter_add(&vcpu->arch.nr_exits, 1);
 	vcpu->arch.exit_cycles_index = bucket;
 
-	if (static_branch_unlikely(&kvm_exit_timing))
+	if (static_branch_unlikely(&kvm_exit_timing.key))
 		vcpu->arch.exit_tsc = rdtsc();
 }
 
@@ -86,6 +88,7 @@ static __always_inline void kvm_count_exit(struct kvm_vcpu *vcpu, unsigned long 
  */
 static __always_inline void kvm_count_vmx_exception(struct kvm_vcpu *vcpu, u32 vector)
 {
+	/* Hardware reports no other vectors here, do not depend on it. */
 	vector %= KVM_NR_EXCEPTION_VECTORS;
 	kvm_exit_counter_add(&vcpu->stat.exceptions_by_vector[vector], 1);
 	vcpu->arch.exit_cycles_index = KVM_NR_EXIT_BUCKETS + vector;
@@ -118,7 +121,7 @@ static __always_inline void kvm_charge_exit(struct kvm_vcpu *vcpu)
 {
 	u64 *cycles, delta;
 
-	if (!static_branch_unlikely(&kvm_exit_timing))
+	if (!static_branch_unlikely(&kvm_exit_timing.key))
 		return;
 
 	cycles = vcpu->arch.exit_cycles;
