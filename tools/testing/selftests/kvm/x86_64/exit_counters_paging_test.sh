@@ -23,28 +23,24 @@ fail()
 }
 
 # If already root, the host might not have sudo.
-as_root()
-{
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	else
-		sudo -n "$@"
-	fi
-}
+if [ "$(id -u)" = 0 ]; then
+	as_root() { "$@"; }
+else
+	as_root() { sudo -n "$@"; }
+fi
 
 # name=value for each of the module's parameters.
 params()
 {
-	for file in "$SYSFS/$MODULE/parameters"/*; do
-		echo "${file##*/}=$(as_root cat "$file")"
-	done
+	(cd "$SYSFS/$MODULE/parameters" && as_root grep '' -- *) | sed 's/:/=/'
 }
 
 # What the module's parameters are to be again, of those that are not.
 differing()
 {
+	now=$(params)
 	echo "$saved" | while read -r param; do
-		params | grep -qxF "$param" || echo "$param"
+		echo "$now" | grep -qxF -- "$param" || echo "$param"
 	done
 }
 

@@ -13,7 +13,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 
-#define NR_RUNS			10000
+#define NR_RUNS			2000
 
 #define FAR_FUTURE_TSC		BIT_ULL(62)
 
