@@ -7,11 +7,18 @@ MACHINE ?= vmx svm
 TIMEOUT ?= 300
 DEBUG   ?= kasan
 
+ifneq ($(words $(CURDIR)),1)
+$(error '$(CURDIR)' has a space in it, which make cannot handle; move the clone)
+endif
+
 BASES    := $(patsubst bases/%/base,%,$(wildcard bases/*/base))
 MACHINES := vmx svm kvm
 
 ifneq ($(filter-out $(BASES),$(BASE)),)
 $(error Unknown BASE '$(BASE)'; this project attaches to: $(BASES))
+endif
+ifeq ($(strip $(MACHINE)),)
+$(error MACHINE is empty; the machines are: $(MACHINES))
 endif
 ifneq ($(filter-out $(MACHINES),$(MACHINE)),)
 $(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(MACHINES))
@@ -26,7 +33,7 @@ include bases/$(BASE)/base
 # A user's own kernel gets a build folder of its own, and is only ever read.
 ifdef KSRC
 B := $(CURDIR)/build/$(BASE)-$(shell { echo '$(abspath $(KSRC))'; \
-	git -C '$(KSRC)' rev-parse HEAD; } 2>/dev/null | cksum | cut -d' ' -f1)
+	[ ! -e '$(KSRC)/.git' ] || git -C '$(KSRC)' rev-parse HEAD; } 2>/dev/null | cksum | cut -d' ' -f1)
 else
 B := $(CURDIR)/build/$(BASE)
 endif
@@ -64,6 +71,8 @@ help:
 	@echo 'make run             boot the machines and run the selftests there'
 	@echo 'make clean           remove build/'
 	@echo
+	@echo 'Results are in build/report, logs in $(B:$(CURDIR)/%=%)/run and .../log.'
+	@echo
 	@echo 'MACHINE="$(MACHINE)"    machines: vmx (Bochs), svm (QEMU), and kvm (QEMU with'
 	@echo '                     /dev/kvm, if it offers VMX or SVM to guests)'
 	@echo 'BASE=$(BASE)           kernel to attach to, one of: $(BASES)'
@@ -76,13 +85,15 @@ setup:
 
 # Source: unpacked aside and renamed, so that what has the name is whole.
 ifdef KSRC
+ifeq ($(wildcard $(KSRC)/arch/x86/kvm/x86.c),)
+$(error KSRC=$(KSRC) is not a Linux source tree: it has no arch/x86/kvm/x86.c)
+endif
+
 $(SOURCE)/.whole: | setup
-	@[ -e '$(KSRC)/arch/x86/kvm/x86.c' ] || { \
-		echo "KSRC=$(KSRC) is not a Linux source tree: it has no arch/x86/kvm/x86.c" >&2; exit 1; }
 	@rm -rf $(SOURCE) $(SOURCE).tmp && mkdir -p $(SOURCE).tmp
-	@$(STEP)/unpack.log 'copying $(KSRC)' sh -c 'if git -C $(KSRC) rev-parse HEAD; \
-		then git -C $(KSRC) archive HEAD; else tar -C $(KSRC) -c .; fi | \
-		tar -C $(SOURCE).tmp -x'
+	@$(STEP)/unpack.log 'copying $(KSRC), of a git tree what is committed' sh -c ' \
+		if [ -e "$(KSRC)/.git" ]; then git -C "$(KSRC)" archive HEAD; \
+		else tar -C "$(KSRC)" -c .; fi | tar -C $(SOURCE).tmp -x'
 	@touch $(SOURCE).tmp/.whole && mv $(SOURCE).tmp $(SOURCE)
 else
 $(SOURCE)/.whole: $(wildcard $(TARBALL)) | setup

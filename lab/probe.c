@@ -25,8 +25,9 @@
 
 static int no(const char *what)
 {
-	fprintf(stderr, "probe: %s: %s: %s; use the machines vmx or svm, which need no /dev/kvm\n",
-		KVM_DEV, what, strerror(errno));
+	fprintf(stderr, "probe: %s: %s: %s; %suse the machines vmx or svm, which need no /dev/kvm\n",
+		KVM_DEV, what, strerror(errno),
+		errno == EACCES ? "be in the group that owns it, or " : "");
 	return 1;
 }
 
