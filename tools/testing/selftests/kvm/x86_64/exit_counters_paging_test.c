@@ -240,7 +240,7 @@ static void print_split(const struct exit_counters *before,
 
 	for (i = 0; i < NR_EXCEPTION_VECTORS; i++) {
 		snprintf(code, sizeof(code), "exc%d", i);
-		print_split_line(code, exception_name(i),
+		print_split_line(code, exception_name(i) ?: "unnamed",
 				 after->exceptions[i] - before->exceptions[i]);
 	}
 }

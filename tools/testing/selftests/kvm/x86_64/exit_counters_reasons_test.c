@@ -35,8 +35,6 @@
 /* VMLAUNCH differs from VMRESUME, and so on. */
 #define NR_WARM_UPS		2
 
-#define NR_VECTORS		32
-
 #define UNCLAIMED_PORT		0x2000
 #define MMIO_GPA		0xd0000000ull
 #define MMIO_GVA		MMIO_GPA
@@ -157,7 +155,7 @@ struct result {
 static struct {
 	pid_t traced;
 	struct result exits[MAX_KNOWN_EXITS];
-	struct result vectors[NR_VECTORS];
+	struct result vectors[NR_EXCEPTION_VECTORS];
 } *shared;
 
 static const struct known_exit *known_exits(int *nr)
@@ -379,45 +377,20 @@ static void guest_code(FIXTURE_VARIANT(trigger) const *trigger, void *nested,
 /*
  * The host's side.
  */
-static void read_stat(struct kvm_vcpu *vcpu, const char *name, uint64_t *data, int nr)
-{
-	struct kvm_stats_desc *descs, *desc = NULL;
-	struct kvm_stats_header header;
-	int i, fd;
-
-	fd = vcpu_get_stats_fd(vcpu);
-	read_stats_header(fd, &header);
-	descs = read_stats_descriptors(fd, &header);
-
-	for (i = 0; i < header.num_desc && !desc; i++) {
-		desc = get_stats_descriptor(descs, i, &header);
-		if (strcmp(desc->name, name))
-			desc = NULL;
-	}
-	TEST_ASSERT(desc, "No stat named %s", name);
-	TEST_ASSERT(desc->size == nr, "%s: %u values, wanted %d", name, desc->size, nr);
-	TEST_ASSERT(nr == 1 || ((desc->flags & KVM_STATS_TYPE_MASK) ==
-				KVM_STATS_TYPE_LINEAR_HIST && desc->bucket_size == 1),
-		    "%s: flags 0x%x, bucket size %u, wanted a linear histogram, bucket size 1",
-		    name, desc->flags, desc->bucket_size);
-	read_stat_data(fd, &header, desc, data, nr);
-
-	free(descs);
-	close(fd);
-}
-
 struct snapshot {
-	struct exit_counters reasons;
-	uint64_t vectors[NR_VECTORS];
+	struct exit_counters counters;
 	/* The stat that was there before. */
 	uint64_t exits;
 };
 
 static void take_snapshot(struct kvm_vcpu *vcpu, struct snapshot *snapshot)
 {
-	vcpu_get_exit_counters(vcpu, &snapshot->reasons);
-	read_stat(vcpu, "exceptions_by_vector", snapshot->vectors, NR_VECTORS);
-	read_stat(vcpu, "exits", &snapshot->exits, 1);
+	int fd = vcpu_get_stats_fd(vcpu);
+
+	read_exit_counters(fd, &snapshot->counters);
+	read_vcpu_stat(fd, "exits", KVM_STATS_TYPE_CUMULATIVE, KVM_STATS_UNIT_NONE,
+		       &snapshot->exits, 1);
+	close(fd);
 }
 
 static uint64_t sum_of_reasons(const struct snapshot *snapshot)
@@ -426,7 +399,7 @@ static uint64_t sum_of_reasons(const struct snapshot *snapshot)
 	int i;
 
 	for (i = 0; i < NR_EXIT_BUCKETS; i++)
-		sum += snapshot->reasons.exits[i];
+		sum += snapshot->counters.exits[i];
 
 	return sum;
 }
@@ -603,9 +576,9 @@ static void assert_oracle_agrees(const struct snapshot *snapshot)
 	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
 		uint32_t reason = exit_bucket_to_reason(i);
 
-		TEST_ASSERT(snapshot->reasons.exits[i] == traced[i],
+		TEST_ASSERT(snapshot->counters.exits[i] == traced[i],
 			    "Exit reason 0x%x (%s): counted %lu, traced %lu", reason,
-			    exit_reason_name(reason), snapshot->reasons.exits[i],
+			    exit_reason_name(reason), snapshot->counters.exits[i],
 			    traced[i]);
 	}
 }
@@ -2168,7 +2141,7 @@ static void print_deltas(const struct snapshot *before, const struct snapshot *a
 	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
 		uint32_t reason = exit_bucket_to_reason(i);
 
-		delta = after->reasons.exits[i] - before->reasons.exits[i];
+		delta = after->counters.exits[i] - before->counters.exits[i];
 		if (delta)
 			ksft_print_msg("exit reason 0x%x (%s): %lu\n", reason,
 				       exit_reason_name(reason), delta);
@@ -2186,7 +2159,7 @@ static bool processor_lacks_intercept(FIXTURE_VARIANT(trigger) const *trigger,
 {
 	int bucket = exit_bucket(trigger_reason(trigger));
 
-	if (!this_cpu_has(X86_FEATURE_HYPERVISOR) || snapshot->reasons.exits[bucket])
+	if (!this_cpu_has(X86_FEATURE_HYPERVISOR) || snapshot->counters.exits[bucket])
 		return false;
 
 	assert_oracle_agrees(snapshot);
@@ -2224,7 +2197,7 @@ TEST_F(trigger, is_counted_once)
 
 	/* The ucall is an I/O exit, too. */
 	bucket = exit_bucket(reason);
-	delta = after.reasons.exits[bucket] - before.reasons.exits[bucket];
+	delta = after.counters.exits[bucket] - before.counters.exits[bucket];
 	if (reason == io_exit_reason())
 		delta--;
 
@@ -2233,8 +2206,8 @@ TEST_F(trigger, is_counted_once)
 		SKIP(return, NOT_INTERCEPTED);
 	}
 
-	for (i = 0; i < NR_VECTORS; i++)
-		vectors += after.vectors[i] - before.vectors[i];
+	for (i = 0; i < NR_EXCEPTION_VECTORS; i++)
+		vectors += after.counters.exceptions[i] - before.counters.exceptions[i];
 
 	if (!variant->is_exception) {
 		assert_delta(variant, name, delta, want);
@@ -2243,8 +2216,8 @@ TEST_F(trigger, is_counted_once)
 		assert_delta(variant, name, delta,
 			     host_cpu_is_amd ? want : vectors);
 		assert_delta(variant, "This vector",
-			     after.vectors[variant->vector] -
-			     before.vectors[variant->vector], want);
+			     after.counters.exceptions[variant->vector] -
+			     before.counters.exceptions[variant->vector], want);
 	}
 
 	TEST_ASSERT_EQ(run_to_sync(self->vcpu, &uc), STAGE_TOTAL);
@@ -2255,7 +2228,7 @@ TEST_F(trigger, is_counted_once)
 	 * and the ucall.
 	 */
 	total = uc.args[2];
-	interrupts = after.reasons.exits[exit_bucket(interrupt_exit_reason())] -
+	interrupts = after.counters.exits[exit_bucket(interrupt_exit_reason())] -
 		     uc.args[3];
 	TEST_ASSERT(sum_of_reasons(&after) == total + 2 + interrupts,
 		    "All reasons: counted %lu, the guest saw %lu before 2 others and %lu interrupts",
@@ -2413,15 +2386,11 @@ static const struct not_triggered {
 	{ "#TS",		"needs a 32-bit guest" },
 	{ "#AC",		"needs a guest at CPL 3" },
 	{ "#MC",		"needs a machine check" },
-};
-
-static const char * const vector_names[NR_VECTORS] = {
-	[DE_VECTOR] = "#DE", [DB_VECTOR] = "#DB", [NMI_VECTOR] = "NMI",
-	[BP_VECTOR] = "#BP", [OF_VECTOR] = "#OF", [BR_VECTOR] = "#BR",
-	[UD_VECTOR] = "#UD", [NM_VECTOR] = "#NM", [DF_VECTOR] = "#DF",
-	[TS_VECTOR] = "#TS", [NP_VECTOR] = "#NP", [SS_VECTOR] = "#SS",
-	[GP_VECTOR] = "#GP", [PF_VECTOR] = "#PF", [MF_VECTOR] = "#MF",
-	[AC_VECTOR] = "#AC", [MC_VECTOR] = "#MC", [XM_VECTOR] = "#XM",
+	{ "#VE",		"needs a control that turns EPT violations into #VE" },
+	{ "#CP",		"needs CET" },
+	{ "#HV",		"needs SEV-SNP" },
+	{ "#VC",		"needs SEV-ES" },
+	{ "#SX",		"needs redirection of INIT" },
 };
 
 static const char *why_not_triggered(const char *name)
@@ -2505,11 +2474,11 @@ TEST_F(coverage, is_complete)
 					   &shared->exits[i]);
 	}
 
-	for (i = 0; i < NR_VECTORS; i++) {
-		if (!vector_names[i])
+	for (i = 0; i < NR_EXCEPTION_VECTORS; i++) {
+		if (!exception_name(i))
 			continue;
 		snprintf(code, sizeof(code), "exc%d", i);
-		nr_vectors += print_coverage(code, vector_names[i], has_case(0, i),
+		nr_vectors += print_coverage(code, exception_name(i), has_case(0, i),
 					     &shared->vectors[i]);
 	}
 	fflush(stdout);

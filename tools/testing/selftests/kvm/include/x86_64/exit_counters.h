@@ -68,6 +68,7 @@ static inline const char *exit_reason_name(uint32_t reason)
 	return "unnamed";
 }
 
+/* NULL if the vector has none. */
 static inline const char *exception_name(int vector)
 {
 	static const char * const names[NR_EXCEPTION_VECTORS] = {
@@ -76,7 +77,7 @@ static inline const char *exception_name(int vector)
 		[28] = "#HV", "#VC", "#SX",
 	};
 
-	return names[vector] ?: "unnamed";
+	return names[vector];
 }
 
 static inline void read_vcpu_stat(int fd, const char *name, uint32_t type,
