@@ -7,6 +7,12 @@ MACHINE ?= vmx svm
 TIMEOUT ?= 300
 DEBUG   ?= kasan
 
+# The VM of the experiment
+GUEST_KERNEL ?=
+GUEST_INITRD ?=
+GUEST_MEM    ?= 96
+GUEST_CPUS   ?= 2
+
 ifneq ($(words $(CURDIR)),1)
 $(error '$(CURDIR)' has a space in it, which make cannot handle; move the clone)
 endif
@@ -41,6 +47,8 @@ SOURCE  := $(B)/source
 TREE    := $(B)/linux
 TESTS   := $(B)/kselftest
 IMAGE   := $(B)/image
+VM      := $(B)/vm
+READER  := $(B)/kvm_exits/kvm_exits
 REPORT  := $(CURDIR)/build/report
 TARBALL := /usr/src/$(PACKAGE).tar.xz
 
@@ -140,11 +148,29 @@ image: tests
 	@$(STEP)/image.log 'making the image' \
 		lab/mkimage $(TREE)/obj $(SOURCE)/obj $(TESTS) $(IMAGE)
 
+reader: kernel
+	@mkdir -p $(dir $(READER))
+	@$(STEP)/reader.log 'building kvm_exits' \
+		$(MAKE) -C $(TREE)/tools/kvm/kvm_exits OUTPUT=$(dir $(READER)) LDFLAGS=-static \
+			KHDR_INCLUDES='-isystem $(TREE)/obj/usr/include'
+
+vm: reader
+	@$(STEP)/vm.log 'making the VM of the experiment' \
+		lab/mkvm '$(or $(GUEST_KERNEL),$(TREE)/obj/arch/x86/boot/bzImage)' \
+			'$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' '$(GUEST_CPUS)' $(READER) $(VM)
+
+experiment-image: vm
+	@$(STEP)/image-experiment.log 'making the image of the experiment' \
+		lab/mkimage $(TREE)/obj - $(VM) $(IMAGE)-experiment
+
 run: image
 	@+$(MAKE) --no-print-directory -j2 $(addprefix run-,$(MACHINE))
 
 run-%:
 	@lab/run $* $(IMAGE) $(B)/run/$* $(TIMEOUT)
+
+experiment-%:
+	@lab/run $* $(IMAGE)-experiment $(B)/run/$*-experiment $(TIMEOUT)
 
 # A kernel that looks for bugs, for one of the runs of "make check".
 $(TREE)/obj-%/.configured: lab/kernel.config lab/%.config | tree
