@@ -19,6 +19,10 @@ endif
 
 BASES    := $(patsubst bases/%/base,%,$(wildcard bases/*/base))
 MACHINES := vmx svm kvm
+# This machine itself, which is only asked to run VMs.
+ifneq ($(filter experiment% explain,$(MAKECMDGOALS)),)
+MACHINES += host
+endif
 
 ifneq ($(filter-out $(BASES),$(BASE)),)
 $(error Unknown BASE '$(BASE)'; this project attaches to: $(BASES))
@@ -64,28 +68,38 @@ LAB_TESTS := $(KVM_X86)/exit_counters_test \
 	     kvm_binary_stats_test
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
-.PHONY: all help setup tree kernel tests image run debug-image check clean
+.PHONY: all help setup tree kernel tests image run reader vm experiment-image experiment \
+	explain debug-image check clean
 .DELETE_ON_ERROR:
 
-all: run
-	@lab/report $(REPORT) $(foreach m,$(MACHINE),$(B)/run/$(m)/results.log)
+all: image experiment-image
+	@+$(MAKE) --no-print-directory -j2 $(foreach m,$(MACHINE),experiment-$m run-$m)
+	@lab/report $(REPORT) $(foreach m,$(MACHINE),$(B)/run/$m/results.log)
+	@$(MAKE) --no-print-directory explain
 
 help:
-	@echo 'make                 do everything: kernel, selftests, machines, table'
+	@echo 'make                 do everything: kernel, selftests, machines, experiment, tables'
+	@echo 'make experiment      boot a VM with nested, and with shadow paging, and explain'
 	@echo 'make check           run the tests of this project, with a summary'
 	@echo 'make tree            the patched kernel source, in $(TREE:$(CURDIR)/%=%)'
 	@echo 'make kernel          build it, and an unpatched one to compare with'
 	@echo 'make tests           build the selftests'
+	@echo 'make reader          build kvm_exits, $(READER:$(CURDIR)/%=%)'
 	@echo 'make run             boot the machines and run the selftests there'
 	@echo 'make clean           remove build/'
 	@echo
 	@echo 'Results are in build/report, logs in $(B:$(CURDIR)/%=%)/run and .../log.'
 	@echo
 	@echo 'MACHINE="$(MACHINE)"    machines: vmx (Bochs), svm (QEMU), and kvm (QEMU with'
-	@echo '                     /dev/kvm, if it offers VMX or SVM to guests)'
+	@echo '                     /dev/kvm, if it offers VMX or SVM to guests); for the'
+	@echo '                     experiment also host, this machine itself'
 	@echo 'BASE=$(BASE)           kernel to attach to, one of: $(BASES)'
 	@echo 'KSRC=                kernel source to use instead of Debian'"'"'s package'
 	@echo 'TIMEOUT=$(TIMEOUT)          seconds that a machine may run'
+	@echo 'GUEST_KERNEL=        for the experiment, a bzImage of your own'
+	@echo 'GUEST_INITRD=        and an initramfs, whose /workload is what the VM does'
+	@echo 'GUEST_MEM=$(GUEST_MEM)         the MiB of memory of that VM'
+	@echo 'GUEST_CPUS=$(GUEST_CPUS)         and its vCPUs'
 	@echo 'DEBUG=$(DEBUG)          how "make check" looks for bugs in a run: kasan or kcsan'
 
 setup:
@@ -163,11 +177,34 @@ experiment-image: vm
 	@$(STEP)/image-experiment.log 'making the image of the experiment' \
 		lab/mkimage $(TREE)/obj - $(VM) $(IMAGE)-experiment
 
+ifeq ($(MACHINE),host)
+# As a user who may not reload modules would want it: refused at once.
+$(SOURCE)/.whole: | host-check
+.PHONY: host-check
+host-check:
+	@lab/experiment check
+
+experiment: vm
+	@+$(MAKE) --no-print-directory experiment-host
+	@$(MAKE) --no-print-directory explain
+else
+experiment: experiment-image
+	@+$(MAKE) --no-print-directory -j2 $(addprefix experiment-,$(MACHINE))
+	@$(MAKE) --no-print-directory explain
+endif
+
+explain:
+	@lab/explain $(REPORT) $(READER) $(foreach m,$(MACHINE),$(B)/run/$m-experiment/results.log)
+
 run: image
 	@+$(MAKE) --no-print-directory -j2 $(addprefix run-,$(MACHINE))
 
 run-%:
 	@lab/run $* $(IMAGE) $(B)/run/$* $(TIMEOUT)
+
+experiment-host:
+	@mkdir -p $(B)/run/host-experiment && rm -f $(B)/run/host-experiment/results.log
+	@lab/experiment $(VM) $(B)/run/host-experiment/results.log $(TIMEOUT)
 
 experiment-%:
 	@lab/run $* $(IMAGE)-experiment $(B)/run/$*-experiment $(TIMEOUT)
@@ -184,8 +221,8 @@ debug-image: $(TREE)/obj-$(DEBUG)/.configured tests
 	@$(STEP)/image-$(DEBUG).log 'making its image' \
 		lab/mkimage $(TREE)/obj-$(DEBUG) - $(TESTS) $(IMAGE)-$(DEBUG)
 
-check: CHECK_PACKAGES := shellcheck sparse python3-sphinx
-check: image debug-image
+check: CHECK_PACKAGES := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils docbook-xml xsltproc
+check: image experiment-image debug-image
 	@lab/check $(BASE) $(DEBUG) $(SOURCE) $(TREE) $(B) $(TIMEOUT) $(MACHINE)
 
 clean:
