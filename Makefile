@@ -56,6 +56,9 @@ READER  := $(B)/kvm_exits/kvm_exits
 REPORT  := $(CURDIR)/build/report
 TARBALL := /usr/src/$(PACKAGE).tar.xz
 
+# Theirs are taken from the environment.
+export SUBMITTER ASSISTED_BY
+
 JOBS := -j$(shell nproc)
 STEP := $(CURDIR)/lab/step $(B)/log
 
@@ -69,7 +72,7 @@ LAB_TESTS := $(KVM_X86)/exit_counters_test \
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
 .PHONY: all help setup tree kernel tests image run reader vm experiment-image experiment \
-	explain debug-image check clean
+	explain debug-image check series clean
 .DELETE_ON_ERROR:
 
 all: image experiment-image
@@ -86,6 +89,7 @@ help:
 	@echo 'make tests           build the selftests'
 	@echo 'make reader          build kvm_exits, $(READER:$(CURDIR)/%=%)'
 	@echo 'make run             boot the machines and run the selftests there'
+	@echo 'make series          write the patches as they would be posted, build/series/$(BASE)'
 	@echo 'make clean           remove build/'
 	@echo
 	@echo 'Results are in build/report, logs in $(B:$(CURDIR)/%=%)/run and .../log.'
@@ -95,6 +99,8 @@ help:
 	@echo '                     experiment also host, this machine itself'
 	@echo 'BASE=$(BASE)           kernel to attach to, one of: $(BASES)'
 	@echo 'KSRC=                kernel source to use instead of Debian'"'"'s package'
+	@echo 'SUBMITTER=           "Name <address>" of who signs the series, git'"'"'s user by default'
+	@echo 'ASSISTED_BY=         what else to name there, "AGENT:MODEL [TOOL...]"'
 	@echo 'TIMEOUT=$(TIMEOUT)          seconds that a machine may run'
 	@echo 'GUEST_KERNEL=        for the experiment, a bzImage of your own'
 	@echo 'GUEST_INITRD=        and an initramfs, whose /workload is what the VM does'
@@ -224,6 +230,13 @@ debug-image: $(TREE)/obj-$(DEBUG)/.configured tests
 check: CHECK_PACKAGES := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils docbook-xml xsltproc
 check: image experiment-image debug-image
 	@lab/check $(BASE) $(DEBUG) $(SOURCE) $(TREE) $(B) $(TIMEOUT) $(MACHINE)
+
+# The patches as they would be posted, on a git tree if KSRC is one.
+ifndef KSRC
+series: $(SOURCE)/.whole
+endif
+series:
+	@series/mkseries $(BASE) $(or $(KSRC),$(SOURCE)) build/series/$(BASE)
 
 clean:
 	rm -rf build
