@@ -56,9 +56,6 @@ READER  := $(B)/kvm_exits/kvm_exits
 REPORT  := $(CURDIR)/build/report
 TARBALL := /usr/src/$(PACKAGE).tar.xz
 
-# Theirs are taken from the environment.
-export SUBMITTER ASSISTED_BY
-
 JOBS := -j$(shell nproc)
 STEP := $(CURDIR)/lab/step $(B)/log
 
