@@ -174,7 +174,8 @@ reader: kernel
 vm: reader
 	@$(STEP)/vm.log 'making the VM of the experiment' \
 		lab/mkvm '$(or $(GUEST_KERNEL),$(TREE)/obj/arch/x86/boot/bzImage)' \
-			'$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' '$(GUEST_CPUS)' $(READER) $(VM)
+			'$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' '$(GUEST_CPUS)' \
+			$(if $(GUEST_KERNEL)$(GUEST_INITRD),y,n) $(READER) $(VM)
 
 experiment-image: vm
 	@$(STEP)/image-experiment.log 'making the image of the experiment' \

@@ -24,6 +24,10 @@
 #include <asm/svm.h>
 #include <asm/vmx.h>
 
+#ifndef KVM_CPUID_EXIT_COUNTERS
+#error "These headers are too old, run 'make headers' in the kernel's tree first"
+#endif
+
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 
 #define STATUS_USAGE		2
@@ -72,6 +76,7 @@ struct table {
 	bool is_svm;
 	__u64 revision;
 	__u64 mask;
+	__u64 leaf_total;
 	__u64 reads;
 	__u64 read_ns;
 	__u64 read_at;
@@ -244,18 +249,18 @@ static void read_info(struct table *t)
 {
 	__u32 regs[4];
 
-	cpuid(CPUID_FEATURES, 0, regs);
-	if (!(regs[2] & CPUID_ECX_HYPERVISOR))
-		errx(STATUS_NO_LEAVES,
-		     "this is not a virtual machine: run kvm_exits inside a guest of KVM");
-
 	cpuid(KVM_CPUID_EXIT_COUNTERS, 0, regs);
-	if (memcmp(&regs[1], KVM_EXIT_COUNTERS_SIGNATURE, 3 * sizeof(regs[0])))
+	if (memcmp(&regs[1], KVM_EXIT_COUNTERS_SIGNATURE, 3 * sizeof(regs[0]))) {
+		cpuid(CPUID_FEATURES, 0, regs);
+		if (!(regs[2] & CPUID_ECX_HYPERVISOR))
+			errx(STATUS_NO_LEAVES,
+			     "this is not a virtual machine: run kvm_exits inside a guest of KVM");
 		errx(STATUS_NO_LEAVES,
 		     "the host does not show its exit counters to this VM.\n"
 		     "The host needs a kernel with exit counters, and, before the VM is started,\n"
 		     "  echo 1 > /sys/module/kvm/parameters/exit_counters\n"
 		     "(3 to time the exits, too), or a VMM that enables KVM_CAP_X86_EXIT_COUNTERS.");
+	}
 
 	cpuid(KVM_CPUID_EXIT_COUNTERS_INFO, 0, regs);
 	if (regs[0] != KVM_EXIT_COUNTERS_REVISION)
@@ -271,8 +276,9 @@ static void read_info(struct table *t)
 }
 
 /*
- * Vectors come after the reasons that include them: if no exit was missed from the
- * reading of a reason to the total, none was from the reading of the vector.
+ * On VMX, vectors are not part of the sum.  Read all of them, after the reason that
+ * includes them: if no such exit was missed from there to the total, none was from
+ * the vectors to the total.
  */
 static void read_round(struct table *t, bool all)
 {
@@ -281,7 +287,8 @@ static void read_round(struct table *t, bool all)
 
 	for (i = 0; i < ROW_TOTAL; i++) {
 		row = &t->rows[i];
-		if (i == cpuid_row || !row->defined || (!all && !row->exits))
+		if (i == cpuid_row || !row->defined ||
+		    (!all && i < ROW_VECTORS && !row->exits))
 			continue;
 
 		if (i < ROW_VECTORS)
@@ -341,14 +348,12 @@ static void read_table(struct table *t)
 	t->read_at = get_ns(CLOCK_MONOTONIC);
 	t->reads = nr_reads;
 
+	t->leaf_total = t->rows[ROW_TOTAL].exits;
 	other->defined = true;
-	if (t->rows[ROW_TOTAL].exits > sum.exits) {
-		other->exits = t->rows[ROW_TOTAL].exits - sum.exits;
-		if (t->rows[ROW_TOTAL].cycles > sum.cycles)
-			other->cycles = t->rows[ROW_TOTAL].cycles - sum.cycles;
-	}
+	if (t->leaf_total > sum.exits)
+		other->exits = t->leaf_total - sum.exits;
 
-	/* Misses only the cycles of the CPUID exit that was under way. */
+	/* Exits that are under way, e.g. HLTs of other vCPUs, have no cycles yet. */
 	sum_rows(t, 0, ROW_VECTORS, &t->rows[ROW_TOTAL]);
 	t->rows[ROW_TOTAL].defined = true;
 }
@@ -436,6 +441,7 @@ static void parse_header(struct table *t)
 		{ .key = "isa" },
 		{ .key = "revision", .value = &t->revision },
 		{ .key = "mask", .value = &t->mask },
+		{ .key = "leaf_total", .value = &t->leaf_total },
 		{ .key = "reads", .value = &t->reads },
 		{ .key = "read_ns", .value = &t->read_ns },
 	};
@@ -559,6 +565,7 @@ static void write_snapshot(const struct table *t, FILE *file)
 	fprintf(file, "# isa\t%s\n", isa_name(t));
 	fprintf(file, "# revision\t%llu\n", t->revision);
 	fprintf(file, "# mask\t%llu\n", t->mask);
+	fprintf(file, "# leaf_total\t%llu\n", t->leaf_total);
 	fprintf(file, "# reads\t%llu\n", t->reads);
 	fprintf(file, "# read_ns\t%llu\n", t->read_ns);
 	fprintf(file, "%s\n", SNAPSHOT_COLUMNS);
