@@ -20,11 +20,6 @@
 
 static unsigned long long __read_mostly exit_counters;
 
-/* On while a VM exists that times its exits, and for a while after the last. */
-DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_exit_timing, HZ);
-/* For the vendor modules' inner run loops. */
-EXPORT_SYMBOL_GPL(kvm_exit_timing);
-
 static int set_exit_counters(const char *val, const struct kernel_param *kp)
 {
 	unsigned long long mask;
@@ -184,7 +179,7 @@ struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm)
 }
 
 struct exit_name {
-	u32 reason;
+	u64 reason;
 	const char *name;
 };
 
