@@ -94,7 +94,7 @@ enum column {
 };
 
 struct exit_name {
-	__u32 reason;
+	__u64 reason;
 	const char *name;
 };
 
