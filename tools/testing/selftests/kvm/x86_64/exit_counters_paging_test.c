@@ -245,13 +245,29 @@ static void print_split(const struct exit_counters *before,
 	}
 }
 
+/* Where the guest has the page table, the lowest of all levels, that maps @gva. */
+static uint64_t page_table_gpa(struct kvm_vm *vm, struct kvm_vcpu *vcpu, uint64_t gva)
+{
+	struct kvm_sregs sregs;
+	uint64_t gpa, *table;
+	int shift;
+
+	vcpu_sregs_get(vcpu, &sregs);
+	gpa = PTE_GET_PA(sregs.cr3);
+	for (shift = sregs.cr4 & X86_CR4_LA57 ? 48 : 39; shift > PAGE_SHIFT; shift -= 9) {
+		table = addr_gpa2hva(vm, gpa);
+		gpa = PTE_GET_PA(table[(gva >> shift) & 511]);
+	}
+
+	return gpa;
+}
+
 int main(int argc, char *argv[])
 {
 	struct expectation want[NR_STAGES] = {};
 	struct exit_counters counters[NR_STAGES];
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
-	uint64_t *pte;
 	int area, i;
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
@@ -265,8 +281,8 @@ int main(int argc, char *argv[])
 		virt_map(vm, AREA_GVA(area), AREA_GPA(area), NR_PAGES + 1);
 		virt_pg_map(vm, MMIO_GVA(area), MMIO_GPA(area));
 
-		pte = vm_get_page_table_entry(vm, AREA_GVA(area));
-		virt_pg_map(vm, PAGE_TABLE_GVA(area), addr_hva2gpa(vm, pte));
+		virt_pg_map(vm, PAGE_TABLE_GVA(area),
+			    page_table_gpa(vm, vcpu, AREA_GVA(area)));
 	}
 
 	get_expectations(want);

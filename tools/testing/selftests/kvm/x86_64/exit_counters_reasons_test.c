@@ -136,7 +136,7 @@ FIXTURE_VARIANT(trigger) {
 
 /* What all cases, each a process of its own, report to the last one. */
 struct known_exit {
-	uint32_t code;
+	uint64_t code;
 	const char *name;
 };
 
@@ -194,7 +194,7 @@ static void report(FIXTURE_VARIANT(trigger) const *trigger, const char *why_not)
 
 	known = known_exits(&nr);
 	for (i = 0; i < nr; i++) {
-		if (known[i].code == trigger_reason(trigger))
+		if ((uint32_t)known[i].code == trigger_reason(trigger))
 			set_result(&shared->exits[i], why_not);
 	}
 
@@ -239,7 +239,7 @@ static noinline void guest_sync_total(void)
 	GUEST_SYNC_ARGS(STAGE_TOTAL, total, interrupts, 0, 0);
 }
 
-static void set_cr0(uint64_t val)
+static void write_cr0(uint64_t val)
 {
 	asm volatile("mov %0, %%cr0" :: "r"(val) : "memory");
 }
@@ -273,16 +273,22 @@ static void l1_init_l2(FIXTURE_VARIANT(trigger) const *trigger)
 	if (host_cpu_is_amd) {
 		struct vmcb_control_area *ctrl = &svm->vmcb->control;
 		uint32_t code = trigger_reason(trigger);
+		/* Newer libraries have a stack for L2, and ignore this one. */
+		void (*setup)(struct svm_test_data *svm, void *rip, void *rsp) =
+			(void *)generic_svm_setup;
 
-		generic_svm_setup(svm, l2_code, stack);
+		setup(svm, l2_code, stack);
 		/* Intercepts and exit codes have the same numbers. */
 		if (code < SVM_EXIT_NPF)
 			((uint32_t *)ctrl)[code / 32] |= BIT(code % 32);
 		ctrl->int_ctl |= trigger->int_ctl;
 	} else {
+		void (*setup)(struct vmx_pages *vmx, void *rip, void *rsp) =
+			(void *)prepare_vmcs;
+
 		l1_vmxon();
 		GUEST_ASSERT(load_vmcs(vmx));
-		prepare_vmcs(vmx, l2_code, stack);
+		setup(vmx, l2_code, stack);
 		vmwrite(PIN_BASED_VM_EXEC_CONTROL,
 			vmreadz(PIN_BASED_VM_EXEC_CONTROL) | trigger->pin);
 		vmwrite(CPU_BASED_VM_EXEC_CONTROL,
@@ -316,7 +322,7 @@ static bool l1_run_l2(FIXTURE_VARIANT(trigger) const *trigger, uint32_t reason)
 			trigger->l2_prepare();
 		run_guest(vmcb, svm->vmcb_gpa);
 
-		exit_reason = vmcb->control.exit_code;
+		exit_reason = (uint32_t)vmcb->control.exit_code;
 		if (exit_reason != reason && exit_reason == SVM_EXIT_VMMCALL)
 			return false;
 	} else {
@@ -768,7 +774,7 @@ static void rdpmc_exit(void)
 /* KVM lets the guest own neither bit. */
 static void cr0_write_exit(void)
 {
-	set_cr0(get_cr0() ^ X86_CR0_AM);
+	write_cr0(get_cr0() ^ X86_CR0_AM);
 }
 
 static void cr4_write_exit(void)
@@ -779,6 +785,11 @@ static void cr4_write_exit(void)
 static void rsm_exit(void)
 {
 	GUEST_ASSERT_EQ(kvm_asm_safe("rsm"), UD_VECTOR);
+}
+
+static void skinit_exit(void)
+{
+	GUEST_ASSERT_EQ(kvm_asm_safe("skinit %%eax", "a"(0)), UD_VECTOR);
 }
 
 static void ud2_exit(void)
@@ -1165,7 +1176,6 @@ L2_INSN(invlpga, "invlpga %%rax, %%ecx", : "a"(PAGES_GVA), "c"(1) : "memory")
 L2_INSN(vmrun, "vmrun %%rax", : "a"(svm->vmcb_gpa) : "memory")
 L2_INSN(stgi, "stgi")
 L2_INSN(clgi, "clgi; stgi")
-L2_INSN(skinit, "skinit %%eax", : "a"(0) : "memory")
 L2_INSN(vmfunc, "vmfunc", : "a"(0), "c"(0))
 L2_INSN(apic_access, "movl (%0), %%eax", : "r"(vmx->apic_access) : "eax")
 
@@ -1198,7 +1208,7 @@ static void l2_icebp(void)
 
 static void l2_use_fpu(void)
 {
-	set_cr0(get_cr0() | X86_CR0_TS);
+	write_cr0(get_cr0() | X86_CR0_TS);
 	asm volatile("fnop");
 }
 
@@ -1322,10 +1332,11 @@ static void vmx_prepare_invalid_state(void)
 #define PDE_LARGE		0x83ull
 #define PDPTE_PRESENT		0x1ull
 
-static struct l2_page {
-	uint64_t *gva;
-	uint64_t gpa;
-} l2_page_directory, l2_32bit_page;
+#define L2_PAGE_ENTRIES		(PAGE_SIZE / sizeof(uint64_t))
+
+static uint64_t l2_page_directory[L2_PAGE_ENTRIES] __aligned(PAGE_SIZE);
+static uint64_t l2_32bit_page[L2_PAGE_ENTRIES] __aligned(PAGE_SIZE);
+static uint64_t l2_page_directory_gpa, l2_32bit_page_gpa;
 
 static struct {
 	uint64_t pdptes[4];
@@ -1341,16 +1352,16 @@ static void init_l2_32bit(void)
 {
 	int i;
 
-	for (i = 0; i < PAGE_SIZE / sizeof(uint64_t); i++)
-		l2_page_directory.gva[i] = ((uint64_t)i << 21) | PDE_LARGE;
+	for (i = 0; i < L2_PAGE_ENTRIES; i++)
+		l2_page_directory[i] = ((uint64_t)i << 21) | PDE_LARGE;
 
-	l2_32bit.pdptes[0] = l2_page_directory.gpa | PDPTE_PRESENT;
-	memcpy(l2_32bit_page.gva, &l2_32bit, sizeof(l2_32bit));
+	l2_32bit.pdptes[0] = l2_page_directory_gpa | PDPTE_PRESENT;
+	memcpy(l2_32bit_page, &l2_32bit, sizeof(l2_32bit));
 }
 
 static void vmx_prepare_32bit(void)
 {
-	uint64_t gpa = l2_32bit_page.gpa;
+	uint64_t gpa = l2_32bit_page_gpa;
 
 	vmwrite(VM_ENTRY_CONTROLS, vmreadz(VM_ENTRY_CONTROLS) & ~VM_ENTRY_IA32E_MODE);
 	vmwrite(GUEST_CR3, gpa + offsetof(typeof(l2_32bit), pdptes));
@@ -1560,6 +1571,12 @@ FIXTURE_VARIANT_ADD(trigger, rsm) {
 	.exit_once = rsm_exit,
 };
 
+FIXTURE_VARIANT_ADD(trigger, skinit) {
+	.isa = SVM,
+	.svm_code = SVM_EXIT_SKINIT,
+	.exit_once = skinit_exit,
+};
+
 FIXTURE_VARIANT_ADD(trigger, vmload) {
 	.isa = SVM,
 	.svm_code = SVM_EXIT_VMLOAD,
@@ -1744,7 +1761,7 @@ FIXTURE_VARIANT_ADD(trigger, invvpid) {
 	.isa = VMX, .vmx_reason = EXIT_REASON_##reason, .l2 = true, .exit_once = fn
 
 #define L2_SVM(code, fn)						\
-	.isa = SVM, .svm_code = SVM_EXIT_##code, .l2 = true, .exit_once = fn
+	.isa = SVM, .svm_code = (uint32_t)SVM_EXIT_##code, .l2 = true, .exit_once = fn
 
 #define L2_EXCEPTION(vec, fn)						\
 	.isa = VMX | SVM, .is_exception = true, .vector = vec, .l2 = true, .exit_once = fn
@@ -1795,7 +1812,6 @@ FIXTURE_VARIANT_ADD(trigger, svm_l2_pause) { L2_SVM(PAUSE, l2_pause) };
 FIXTURE_VARIANT_ADD(trigger, svm_l2_invlpga) { L2_SVM(INVLPGA, l2_invlpga) };
 FIXTURE_VARIANT_ADD(trigger, svm_l2_stgi) { L2_SVM(STGI, l2_stgi) };
 FIXTURE_VARIANT_ADD(trigger, svm_l2_clgi) { L2_SVM(CLGI, l2_clgi) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_skinit) { L2_SVM(SKINIT, l2_skinit) };
 FIXTURE_VARIANT_ADD(trigger, svm_l2_invlpg) { L2_SVM(INVLPG, invlpg_exit) };
 
 FIXTURE_VARIANT_ADD(trigger, svm_l2_invpcid) {
@@ -2039,12 +2055,6 @@ static bool kvm_lacks_vmx_controls(FIXTURE_VARIANT(trigger) const *trigger)
 	return false;
 }
 
-static void alloc_l2_page(struct kvm_vm *vm, struct l2_page *page)
-{
-	page->gva = (uint64_t *)vm_vaddr_alloc_page(vm);
-	page->gpa = addr_gva2gpa(vm, (vm_vaddr_t)page->gva);
-}
-
 static const char *why_unavailable(FIXTURE_VARIANT(trigger) const *trigger)
 {
 	if (!trigger_is_for_host(trigger))
@@ -2072,7 +2082,7 @@ static const char *why_unavailable(FIXTURE_VARIANT(trigger) const *trigger)
 FIXTURE_SETUP(trigger)
 {
 	const char *why_not = why_unavailable(variant);
-	vm_vaddr_t nested = 0;
+	typeof(self->vm->handlers) nested = 0;
 
 	if (!trigger_is_for_host(variant))
 		SKIP(return, "needs %s", host_cpu_is_amd ? "VMX" : "SVM");
@@ -2106,10 +2116,10 @@ FIXTURE_SETUP(trigger)
 	} else if (!host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_VMX)) {
 		prepare_virtualize_apic_accesses(vcpu_alloc_vmx(self->vm, &nested),
 						 self->vm);
-		alloc_l2_page(self->vm, &l2_page_directory);
-		alloc_l2_page(self->vm, &l2_32bit_page);
-		sync_global_to_guest(self->vm, l2_page_directory);
-		sync_global_to_guest(self->vm, l2_32bit_page);
+		l2_page_directory_gpa = addr_gva2gpa(self->vm, (uint64_t)l2_page_directory);
+		l2_32bit_page_gpa = addr_gva2gpa(self->vm, (uint64_t)l2_32bit_page);
+		sync_global_to_guest(self->vm, l2_page_directory_gpa);
+		sync_global_to_guest(self->vm, l2_32bit_page_gpa);
 	}
 
 	vcpu_args_set(self->vcpu, 3, variant, nested, trigger_reason(variant));
@@ -2268,7 +2278,7 @@ TEST(emulation_is_no_exit)
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
 	if (host_cpu_is_amd)
 		SKIP(return, "needs VMX");
-	if (vm_is_unrestricted_guest(NULL))
+	if (get_kvm_intel_param_bool("unrestricted_guest"))
 		SKIP(return, "needs KVM without unrestricted guests");
 
 	vm = vm_create_with_one_vcpu(&vcpu, guest_out_forever);
@@ -2363,6 +2373,8 @@ static const struct not_triggered {
 	{ "write_cr0_trap",	"needs an SEV-ES guest" },
 	{ "write_cr4_trap",	"needs an SEV-ES guest" },
 	{ "write_cr8_trap",	"needs an SEV-ES guest" },
+	{ "buslock",		"needs the bus lock threshold" },
+	{ "idle-halt",		"needs the idle HLT intercept" },
 	{ "avic_incomplete_ipi", "needs AVIC" },
 	{ "avic_unaccelerated_access", "needs AVIC" },
 	{ "vmgexit",		"needs an SEV-ES guest" },
@@ -2468,7 +2480,7 @@ TEST_F(coverage, is_complete)
 	known = known_exits(&nr);
 	for (i = 0; i < nr; i++) {
 		snprintf(code, sizeof(code), host_cpu_is_amd ? "0x%03x" : "%u",
-			 known[i].code);
+			 (uint32_t)known[i].code);
 		nr_exits += print_coverage(code, known[i].name,
 					   has_case(known[i].code, -1),
 					   &shared->exits[i]);

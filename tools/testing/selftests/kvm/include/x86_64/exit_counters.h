@@ -48,7 +48,7 @@ static inline uint32_t exit_bucket_to_reason(int bucket)
 static inline const char *exit_reason_name(uint32_t reason)
 {
 	static const struct {
-		uint32_t reason;
+		uint64_t reason;
 		const char *name;
 	} vmx[] = { VMX_EXIT_REASONS }, svm[] = { SVM_EXIT_REASONS };
 	int i;
