@@ -54,7 +54,7 @@ IMAGE   := $(B)/image
 VM      := $(B)/vm
 READER  := $(B)/kvm_exits/kvm_exits
 REPORT  := $(CURDIR)/build/report
-TARBALL := /usr/src/$(PACKAGE).tar.xz
+TARBALL := $(if $(SUITE),$(B)/download,/usr/src)/$(PACKAGE).tar.xz
 
 JOBS := -j$(shell nproc)
 STEP := $(CURDIR)/lab/step $(B)/log
@@ -106,7 +106,7 @@ help:
 	@echo 'DEBUG=$(DEBUG)          how "make check" looks for bugs in a run: kasan or kcsan'
 
 setup:
-	@lab/setup $(B) $(if $(KSRC),,$(PACKAGE)) $(CHECK_PACKAGES) -- $(MACHINE)
+	@lab/setup $(B) $(if $(KSRC)$(SUITE),,$(PACKAGE)) $(CHECK_PACKAGES) -- $(MACHINE)
 
 # Source: unpacked aside and renamed, so that what has the name is whole.
 ifdef KSRC
@@ -121,7 +121,13 @@ $(SOURCE)/.whole: | setup
 		else tar -C "$(KSRC)" -c .; fi | tar -C $(SOURCE).tmp -x'
 	@touch $(SOURCE).tmp/.whole && mv $(SOURCE).tmp $(SOURCE)
 else
-$(SOURCE)/.whole: $(wildcard $(TARBALL)) | setup
+ifdef SUITE
+$(TARBALL): | setup
+	@$(STEP)/fetch.log 'fetching $(PACKAGE) of $(SUITE)' \
+		lab/fetch $(PACKAGE) $(SUITE) $(dir $@)
+endif
+
+$(SOURCE)/.whole: $(or $(SUITE:%=$(TARBALL)),$(wildcard $(TARBALL))) | setup
 	@rm -rf $(SOURCE) $(SOURCE).tmp $(TREE) && mkdir -p $(SOURCE).tmp
 	@$(STEP)/unpack.log 'unpacking $(PACKAGE)' \
 		tar -C $(SOURCE).tmp --strip-components=1 -xf $(TARBALL)
@@ -157,9 +163,9 @@ tests: kernel
 	@$(STEP)/tests.log 'building the selftests' \
 		$(MAKE) -C $(TREE)/tools/testing/selftests $(JOBS) O=$(TREE)/obj \
 			TARGETS=kvm install INSTALL_PATH=$(TESTS) LDFLAGS=-static \
-			FORCE_TARGETS=1 'TEST_GEN_PROGS_x86_64=$(LAB_TESTS)' \
-			'TEST_GEN_PROGS_EXTENDED_x86_64=$(LAB_EXTENDED)' \
-			'TEST_PROGS_x86_64=$(KVM_X86)/exit_counters_paging_test.sh'
+			FORCE_TARGETS=1 'TEST_GEN_PROGS_$(KVM_X86)=$(LAB_TESTS)' \
+			'TEST_GEN_PROGS_EXTENDED_$(KVM_X86)=$(LAB_EXTENDED)' \
+			'TEST_PROGS_$(KVM_X86)=$(KVM_X86)/exit_counters_paging_test.sh'
 
 image: tests
 	@$(STEP)/image.log 'making the image' \
