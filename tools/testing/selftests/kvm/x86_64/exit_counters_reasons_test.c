@@ -266,29 +266,21 @@ static bool l2_launched;
 
 static void l1_init_l2(FIXTURE_VARIANT(trigger) const *trigger)
 {
-	void *stack = &l2_stack[L2_STACK_SIZE - 1];
-
 	l2_exit_once = trigger->exit_once;
 
 	if (host_cpu_is_amd) {
 		struct vmcb_control_area *ctrl = &svm->vmcb->control;
 		uint32_t code = trigger_reason(trigger);
-		/* Newer libraries have a stack for L2, and ignore this one. */
-		void (*setup)(struct svm_test_data *svm, void *rip, void *rsp) =
-			(void *)generic_svm_setup;
 
-		setup(svm, l2_code, stack);
+		generic_svm_setup(svm, l2_code);
 		/* Intercepts and exit codes have the same numbers. */
 		if (code < SVM_EXIT_NPF)
 			((uint32_t *)ctrl)[code / 32] |= BIT(code % 32);
 		ctrl->int_ctl |= trigger->int_ctl;
 	} else {
-		void (*setup)(struct vmx_pages *vmx, void *rip, void *rsp) =
-			(void *)prepare_vmcs;
-
 		l1_vmxon();
 		GUEST_ASSERT(load_vmcs(vmx));
-		setup(vmx, l2_code, stack);
+		prepare_vmcs(vmx, l2_code);
 		vmwrite(PIN_BASED_VM_EXEC_CONTROL,
 			vmreadz(PIN_BASED_VM_EXEC_CONTROL) | trigger->pin);
 		vmwrite(CPU_BASED_VM_EXEC_CONTROL,
