@@ -31,7 +31,12 @@ ifeq ($(strip $(MACHINE)),)
 $(error MACHINE is empty; the machines are: $(MACHINES))
 endif
 ifneq ($(filter-out $(MACHINES),$(MACHINE)),)
-$(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(MACHINES))
+$(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(MACHINES); and host, for "make experiment" alone)
+endif
+ifneq ($(filter host,$(MACHINE)),)
+ifneq ($(words $(MACHINE)),1)
+$(error MACHINE=$(MACHINE): host goes alone)
+endif
 endif
 
 ifeq ($(wildcard lab/$(DEBUG).config),)
@@ -106,6 +111,8 @@ help:
 	@echo 'DEBUG=$(DEBUG)          how "make check" looks for bugs in a run: kasan or kcsan'
 
 setup:
+	@lab/mkvm check '$(or $(GUEST_KERNEL),-)' '$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' \
+		'$(GUEST_CPUS)' $(if $(filter host,$(MACHINE)),1048576,640)
 	@lab/setup $(B) $(if $(KSRC)$(SUITE),,$(PACKAGE)) $(CHECK_PACKAGES) -- $(MACHINE)
 
 # Source: unpacked aside and renamed, so that what has the name is whole.
@@ -203,8 +210,10 @@ experiment: experiment-image
 	@$(MAKE) --no-print-directory explain
 endif
 
+# Of machines that ran earlier as well.
 explain:
-	@lab/explain $(REPORT) $(READER) $(foreach m,$(MACHINE),$(B)/run/$m-experiment/results.log)
+	@lab/explain $(REPORT) $(READER) $(patsubst %/passed,%/results.log, \
+		$(wildcard $(addprefix $(B)/run/,$(addsuffix -experiment/passed,vmx svm kvm host))))
 
 run: image
 	@+$(MAKE) --no-print-directory -j2 $(addprefix run-,$(MACHINE))
@@ -213,8 +222,9 @@ run-%:
 	@lab/run $* $(IMAGE) $(B)/run/$* $(TIMEOUT)
 
 experiment-host:
-	@mkdir -p $(B)/run/host-experiment && rm -f $(B)/run/host-experiment/results.log
+	@mkdir -p $(B)/run/host-experiment && rm -f $(B)/run/host-experiment/*
 	@lab/experiment $(VM) $(B)/run/host-experiment/results.log $(TIMEOUT)
+	@touch $(B)/run/host-experiment/passed
 
 experiment-%:
 	@lab/run $* $(IMAGE)-experiment $(B)/run/$*-experiment $(TIMEOUT)

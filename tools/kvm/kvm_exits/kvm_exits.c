@@ -1005,7 +1005,7 @@ int main(int argc, char **argv)
 			usage_error("diff needs two snapshots");
 		show_diff(argv);
 	} else if (nr_args > 1) {
-		usage_error("more than one snapshot");
+		usage_error("more than one snapshot; diff, which compares two, comes first");
 	} else if (nr_args) {
 		load_snapshot(argv[0], &t);
 		show(&t, NULL, NULL, 0);
