@@ -80,6 +80,7 @@ struct table {
 	__u64 reads;
 	__u64 read_ns;
 	__u64 read_at;
+	__u64 vectors_at;
 	struct row rows[NR_ROWS];
 };
 
@@ -275,27 +276,39 @@ static void read_info(struct table *t)
 	t->is_svm = regs[2] == KVM_EXIT_COUNTERS_ISA_SVM;
 }
 
+static __u64 nr_exceptions(const struct table *t)
+{
+	struct row sum;
+
+	if (!t->is_svm)
+		return t->rows[EXIT_REASON_EXCEPTION_NMI].exits;
+
+	sum_rows(t, SVM_EXIT_EXCP_BASE, SVM_EXIT_EXCP_BASE + NR_VECTORS, &sum);
+	return sum.exits;
+}
+
 /*
- * On VMX, vectors are not part of the sum.  Read all of them, after the reason that
- * includes them: if no such exit was missed from there to the total, none was from
- * the vectors to the total.
+ * On VMX, vectors are not part of the sum.  Read them after the reason that includes
+ * them, and again if that has changed: if no such exit was missed from its last
+ * reading to the total, none was from the reading of the vectors to the total.
  */
 static void read_round(struct table *t, bool all)
 {
 	int i, cpuid_row = t->is_svm ? SVM_EXIT_CPUID : EXIT_REASON_CPUID;
 	struct row *row;
 
-	for (i = 0; i < ROW_TOTAL; i++) {
+	for (i = 0; i < ROW_OTHER; i++) {
 		row = &t->rows[i];
-		if (i == cpuid_row || !row->defined ||
-		    (!all && i < ROW_VECTORS && !row->exits))
-			continue;
-
-		if (i < ROW_VECTORS)
+		if (i != cpuid_row && row->defined && (all || row->exits))
 			*row = read_row(KVM_CPUID_EXIT_COUNTERS_REASON,
 					row_to_reason(t, i));
-		else
-			*row = read_row(KVM_CPUID_EXIT_COUNTERS_VECTOR, i - ROW_VECTORS);
+	}
+
+	if (all || t->vectors_at != nr_exceptions(t)) {
+		t->vectors_at = nr_exceptions(t);
+		for (i = 0; i < NR_VECTORS; i++)
+			t->rows[ROW_VECTORS + i] =
+				read_row(KVM_CPUID_EXIT_COUNTERS_VECTOR, i);
 	}
 
 	t->rows[cpuid_row] = read_row(KVM_CPUID_EXIT_COUNTERS_REASON, cpuid_row);
