@@ -74,7 +74,7 @@ LAB_TESTS := $(KVM_X86)/exit_counters_test \
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
 .PHONY: all help setup tree kernel tests image run reader vm experiment-image experiment \
-	explain debug-image check series clean
+	explain debug-image check series check-series clean
 .DELETE_ON_ERROR:
 
 all: image experiment-image
@@ -92,6 +92,7 @@ help:
 	@echo 'make reader          build kvm_exits, $(READER:$(CURDIR)/%=%)'
 	@echo 'make run             boot the machines and run the selftests there'
 	@echo 'make series          write the patches as they would be posted, build/series/$(BASE)'
+	@echo 'make check-series    check these patches one by one, and other configurations'
 	@echo 'make clean           remove build/'
 	@echo
 	@echo 'Results are in build/report, logs in $(B:$(CURDIR)/%=%)/run and .../log.'
@@ -251,6 +252,11 @@ series: $(SOURCE)/.whole
 endif
 series:
 	@series/mkseries $(BASE) $(or $(KSRC),$(SOURCE)) build/series/$(BASE)
+
+# What takes too long for "make check", which runs the rest of it.
+check-series: CHECK_PACKAGES := coccinelle clang lld llvm sparse
+check-series: tests
+	@lab/check-series $(BASE) $(SOURCE) $(TREE) $(B)
 
 clean:
 	rm -rf build
