@@ -45,12 +45,16 @@ endif
 
 include bases/$(BASE)/base
 
-# A user's own kernel gets a build folder of its own, and is only ever read.
+# "make check" is about all of them, unless one is chosen.
+OTHERS := $(if $(filter file default,$(origin BASE)$(KSRC)),$(filter-out $(BASE),$(BASES)))
+
+# A user's own kernel gets a build folder of its own, and is only ever read; so does
+# another of Debian's kernels than the base's own.
 ifdef KSRC
 B := $(CURDIR)/build/$(BASE)-$(shell { echo '$(abspath $(KSRC))'; \
 	[ ! -e '$(KSRC)/.git' ] || git -C '$(KSRC)' rev-parse HEAD; } 2>/dev/null | cksum | cut -d' ' -f1)
 else
-B := $(CURDIR)/build/$(BASE)
+B := $(CURDIR)/build/$(BASE)$(if $(filter command,$(origin PACKAGE)),-$(PACKAGE))
 endif
 SOURCE  := $(B)/source
 TREE    := $(B)/linux
@@ -59,6 +63,7 @@ IMAGE   := $(B)/image
 VM      := $(B)/vm
 READER  := $(B)/kvm_exits/kvm_exits
 REPORT  := $(CURDIR)/build/report
+SUITES  := $(B)/suites
 TARBALL := $(if $(SUITE),$(B)/download,/usr/src)/$(PACKAGE).tar.xz
 
 JOBS := -j$(shell nproc)
@@ -73,11 +78,13 @@ LAB_TESTS := $(KVM_X86)/exit_counters_test \
 	     kvm_binary_stats_test
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
-.PHONY: all help setup tree kernel tests image run reader vm experiment-image experiment \
-	explain debug-image check series check-series clean
+.PHONY: all images help setup tree kernel tests image run reader vm experiment-image experiment \
+	explain debug-image check series check-series regress kvm-unit-tests clean
 .DELETE_ON_ERROR:
 
-all: image experiment-image
+images: image experiment-image
+
+all: images
 	@+$(MAKE) --no-print-directory -j2 $(foreach m,$(MACHINE),experiment-$m run-$m)
 	@lab/report $(REPORT) $(foreach m,$(MACHINE),$(B)/run/$m/results.log)
 	@$(MAKE) --no-print-directory explain
@@ -243,8 +250,8 @@ debug-image: $(TREE)/obj-$(DEBUG)/.configured tests
 		lab/mkimage $(TREE)/obj-$(DEBUG) - $(TESTS) $(IMAGE)-$(DEBUG)
 
 check: CHECK_PACKAGES := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils docbook-xml xsltproc
-check: image experiment-image debug-image
-	@lab/check $(BASE) $(DEBUG) $(SOURCE) $(TREE) $(B) $(TIMEOUT) $(MACHINE)
+check: images debug-image
+	@lab/check $(BASE) '$(OTHERS)' $(DEBUG) $(SOURCE) $(TREE) $(B) $(TIMEOUT) $(MACHINE)
 
 # The patches as they would be posted, on a git tree if KSRC is one.
 ifndef KSRC
@@ -257,6 +264,53 @@ series:
 check-series: CHECK_PACKAGES := coccinelle clang lld llvm sparse
 check-series: tests
 	@lab/check-series $(BASE) $(SOURCE) $(TREE) $(B)
+
+# Whole suites, without and with the patches, of which only differences matter.
+unpatched := $(SOURCE)
+patched   := $(TREE)
+KERNELS   := unpatched patched
+SUITE_TIMEOUT := 7200
+# In seconds of the machine, which Bochs counts in instructions
+REGRESS_TEST_TIMEOUT := 60
+
+suite-%: kernel
+	@$(STEP)/headers-$*.log 'installing the headers of the $* kernel' \
+		$(MAKE) -C $($*) O=$($*)/obj $(JOBS) headers
+	@rm -rf $(SUITES)/$*
+	@$(STEP)/suite-$*.log 'building all selftests of the $* kernel' \
+		$(MAKE) -C $($*)/tools/testing/selftests $(JOBS) O=$($*)/obj \
+			TARGETS=kvm install INSTALL_PATH=$(SUITES)/$* LDFLAGS=-static FORCE_TARGETS=1
+	@$(STEP)/image-regress-$*.log 'making the image of the $* kernel' \
+		lab/mkimage $($*)/obj - $(SUITES)/$* $(IMAGE)-regress-$* $(REGRESS_TEST_TIMEOUT)
+
+# Each machine runs one kernel after the other; a test that fails is no failure here.
+regress-% kvm-unit-tests-%:
+	@for kernel in $(KERNELS); do \
+		lab/run $* $(IMAGE)-$(@:%-$*=%)-$$kernel $(B)/run/$*-$(@:%-$*=%)-$$kernel $(SUITE_TIMEOUT) \
+			2> $(B)/log/run-$@-$$kernel.log || true; \
+	done
+
+regress: suite-unpatched suite-patched
+	@+$(MAKE) --no-print-directory -j2 $(addprefix regress-,$(MACHINE))
+	@lab/compare regress 'KVM selftests with and without the patches, $(BASE), $(shell date +%F)' \
+		$(REPORT)/regress.md $(B) $(MACHINE)
+
+ifneq ($(filter kvm-unit-tests%,$(MAKECMDGOALS)),)
+ifeq ($(wildcard $(KUT)/x86/unittests.cfg),)
+$(error KUT=$(KUT) is not a checkout of kvm-unit-tests: it has no x86/unittests.cfg)
+endif
+endif
+
+kvm-unit-tests: kernel
+	@$(STEP)/kvm-unit-tests.log 'building kvm-unit-tests' lab/mkkut '$(KUT)' $(SUITES)/kvm-unit-tests
+	@for kernel in $(KERNELS); do \
+		case $$kernel in unpatched) obj=$(SOURCE)/obj ;; patched) obj=$(TREE)/obj ;; esac; \
+		$(STEP)/image-kvm-unit-tests.log "making the image of the $$kernel kernel" \
+			lab/mkimage $$obj - $(SUITES)/kvm-unit-tests $(IMAGE)-kvm-unit-tests-$$kernel || exit; \
+	done
+	@+$(MAKE) --no-print-directory -j2 $(addprefix kvm-unit-tests-,$(MACHINE))
+	@lab/compare kvm-unit-tests "kvm-unit-tests $$(cat $(SUITES)/kvm-unit-tests/version) with and without the patches, $(BASE), $(shell date +%F)" \
+		$(REPORT)/kvm-unit-tests.md $(B) $(MACHINE)
 
 clean:
 	rm -rf build
