@@ -100,6 +100,8 @@ help:
 	@echo 'make run             boot the machines and run the selftests there'
 	@echo 'make series          write the patches as they would be posted, build/series/$(BASE)'
 	@echo 'make check-series    check these patches one by one, and other configurations'
+	@echo 'make regress         compare all KVM selftests without and with the patches'
+	@echo 'make kvm-unit-tests  the same for a checkout of kvm-unit-tests, KUT='
 	@echo 'make clean           remove build/'
 	@echo
 	@echo 'Results are in build/report, logs in $(B:$(CURDIR)/%=%)/run and .../log.'
@@ -109,6 +111,8 @@ help:
 	@echo '                     experiment also host, this machine itself'
 	@echo 'BASE=$(BASE)           kernel to attach to, one of: $(BASES)'
 	@echo 'KSRC=                kernel source to use instead of Debian'"'"'s package'
+	@echo 'PACKAGE=             another of Debian'"'"'s kernel sources to try, linux-source-X.Y'
+	@echo 'KUT=                 a checkout of kvm-unit-tests'
 	@echo 'SUBMITTER=           "Name <address>" of who signs the series, git'"'"'s user by default'
 	@echo 'ASSISTED_BY=         what else to name there, "AGENT:MODEL [TOOL...]"'
 	@echo 'TIMEOUT=$(TIMEOUT)          seconds that a machine may run'
@@ -283,12 +287,11 @@ suite-%: kernel
 	@$(STEP)/image-regress-$*.log 'making the image of the $* kernel' \
 		lab/mkimage $($*)/obj - $(SUITES)/$* $(IMAGE)-regress-$* $(REGRESS_TEST_TIMEOUT)
 
-# Each machine runs one kernel after the other; a test that fails is no failure here.
+# Each machine runs one kernel after the other; what hung in the first is not run again.
 regress-% kvm-unit-tests-%:
-	@for kernel in $(KERNELS); do \
-		lab/run $* $(IMAGE)-$(@:%-$*=%)-$$kernel $(B)/run/$*-$(@:%-$*=%)-$$kernel $(SUITE_TIMEOUT) \
-			2> $(B)/log/run-$@-$$kernel.log || true; \
-	done
+	@lab/suite $* $(IMAGE)-$(@:%-$*=%)-unpatched $(B)/run/$*-$(@:%-$*=%)-unpatched $(SUITE_TIMEOUT)
+	@lab/suite $* $(IMAGE)-$(@:%-$*=%)-patched $(B)/run/$*-$(@:%-$*=%)-patched $(SUITE_TIMEOUT) \
+		$(B)/run/$*-$(@:%-$*=%)-unpatched
 
 regress: suite-unpatched suite-patched
 	@+$(MAKE) --no-print-directory -j2 $(addprefix regress-,$(MACHINE))
