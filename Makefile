@@ -275,7 +275,7 @@ patched   := $(TREE)
 KERNELS   := unpatched patched
 SUITE_TIMEOUT := 7200
 # In seconds of the machine, which Bochs counts in instructions
-REGRESS_TEST_TIMEOUT := 60
+TEST_TIMEOUT  := 60
 
 suite-%: kernel
 	@$(STEP)/headers-$*.log 'installing the headers of the $* kernel' \
@@ -285,7 +285,7 @@ suite-%: kernel
 		$(MAKE) -C $($*)/tools/testing/selftests $(JOBS) O=$($*)/obj \
 			TARGETS=kvm install INSTALL_PATH=$(SUITES)/$* LDFLAGS=-static FORCE_TARGETS=1
 	@$(STEP)/image-regress-$*.log 'making the image of the $* kernel' \
-		lab/mkimage $($*)/obj - $(SUITES)/$* $(IMAGE)-regress-$* $(REGRESS_TEST_TIMEOUT)
+		lab/mkimage $($*)/obj - $(SUITES)/$* $(IMAGE)-regress-$* $(TEST_TIMEOUT)
 
 # Each machine runs one kernel after the other; what hung in the first is not run again.
 regress-% kvm-unit-tests-%:
@@ -309,7 +309,8 @@ kvm-unit-tests: kernel
 	@for kernel in $(KERNELS); do \
 		case $$kernel in unpatched) obj=$(SOURCE)/obj ;; patched) obj=$(TREE)/obj ;; esac; \
 		$(STEP)/image-kvm-unit-tests.log "making the image of the $$kernel kernel" \
-			lab/mkimage $$obj - $(SUITES)/kvm-unit-tests $(IMAGE)-kvm-unit-tests-$$kernel || exit; \
+			lab/mkimage $$obj - $(SUITES)/kvm-unit-tests $(IMAGE)-kvm-unit-tests-$$kernel \
+			$(TEST_TIMEOUT) || exit; \
 	done
 	@+$(MAKE) --no-print-directory -j2 $(addprefix kvm-unit-tests-,$(MACHINE))
 	@lab/compare kvm-unit-tests "kvm-unit-tests $$(cat $(SUITES)/kvm-unit-tests/version) with and without the patches, $(BASE), $(shell date +%F)" \
