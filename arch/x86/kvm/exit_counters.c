@@ -104,7 +104,7 @@ int kvm_vcpu_create_exit_counters(struct kvm_vcpu *vcpu)
 	if (!(vcpu->kvm->arch.exit_counters & KVM_X86_EXIT_COUNTERS_CYCLES))
 		return 0;
 
-	vcpu->arch.exit_cycles = kcalloc(KVM_NR_EXIT_BUCKETS + KVM_NR_EXCEPTION_VECTORS,
+	vcpu->arch.exit_cycles = kcalloc(KVM_NR_VMEXIT_BUCKETS + KVM_NR_EXCEPTION_VECTORS,
 					 sizeof(*vcpu->arch.exit_cycles),
 					 GFP_KERNEL_ACCOUNT);
 	return vcpu->arch.exit_cycles ? 0 : -ENOMEM;
@@ -126,7 +126,7 @@ static u64 read_vmx_exception_cycles(struct kvm_vcpu *vcpu)
 	int i;
 
 	for (i = 0; i < KVM_NR_EXCEPTION_VECTORS; i++)
-		cycles += read_cycles(vcpu, KVM_NR_EXIT_BUCKETS + i);
+		cycles += read_cycles(vcpu, KVM_NR_VMEXIT_BUCKETS + i);
 
 	return cycles;
 }
@@ -151,7 +151,7 @@ struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket)
 struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector)
 {
 	u32 index = vector + (kvm_exit_counters_is_svm() ? SVM_EXIT_EXCP_BASE :
-							   KVM_NR_EXIT_BUCKETS);
+							   KVM_NR_VMEXIT_BUCKETS);
 	struct kvm_exit_record record = {};
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
@@ -209,16 +209,16 @@ static int exit_counters_show(struct seq_file *m, void *v)
 	struct kvm_exit_record record;
 	u32 bucket, code;
 
-	for (bucket = 0; bucket < KVM_NR_EXIT_BUCKETS; bucket++) {
+	for (bucket = 0; bucket < KVM_NR_VMEXIT_BUCKETS; bucket++) {
 		record = kvm_get_exits_in_bucket(m->private, bucket);
 		if (!record.exits)
 			continue;
 
 		code = bucket;
-		if (kvm_exit_counters_is_svm() && bucket >= KVM_EXIT_BUCKETS_SVM_LOW)
-			code += SVM_EXIT_NPF - KVM_EXIT_BUCKETS_SVM_LOW;
+		if (kvm_exit_counters_is_svm() && bucket >= KVM_VMEXIT_BUCKETS_SVM_LOW)
+			code += SVM_EXIT_NPF - KVM_VMEXIT_BUCKETS_SVM_LOW;
 
-		if (bucket == KVM_EXIT_BUCKET_OTHER)
+		if (bucket == KVM_VMEXIT_BUCKET_OTHER)
 			seq_puts(m, "other\tother");
 		else if (kvm_exit_counters_is_svm())
 			seq_printf(m, "0x%03x\t%s", code, exit_name(code));

@@ -39,25 +39,25 @@ static inline bool kvm_exit_counters_is_svm(void)
 
 static __always_inline unsigned long kvm_vmx_exit_bucket(unsigned long basic_exit_reason)
 {
-	if (unlikely(basic_exit_reason > KVM_EXIT_BUCKET_OTHER)) {
+	if (unlikely(basic_exit_reason > KVM_VMEXIT_BUCKET_OTHER)) {
 		/* Keep this a branch, a conditional move costs every exit more. */
 		barrier();
-		return KVM_EXIT_BUCKET_OTHER;
+		return KVM_VMEXIT_BUCKET_OTHER;
 	}
 
 	return basic_exit_reason;
 }
 
-static __always_inline unsigned long kvm_svm_exit_bucket(unsigned long exit_code)
+static __always_inline unsigned long kvm_svm_exit_bucket(u64 exit_code)
 {
-	if (exit_code < KVM_EXIT_BUCKETS_SVM_LOW)
+	if (exit_code < KVM_VMEXIT_BUCKETS_SVM_LOW)
 		return exit_code;
 
 	exit_code -= SVM_EXIT_NPF;
-	if (exit_code < KVM_EXIT_BUCKETS_SVM_HIGH)
-		return KVM_EXIT_BUCKETS_SVM_LOW + exit_code;
+	if (exit_code < KVM_VMEXIT_BUCKETS_SVM_HIGH)
+		return KVM_VMEXIT_BUCKETS_SVM_LOW + exit_code;
 
-	return KVM_EXIT_BUCKET_OTHER;
+	return KVM_VMEXIT_BUCKET_OTHER;
 }
 
 static __always_inline void kvm_exit_counter_add(u64 *counter, u64 n)
@@ -91,19 +91,19 @@ static __always_inline void kvm_count_vmx_exception(struct kvm_vcpu *vcpu, u32 v
 	/* Hardware reports no other vectors here, do not depend on it. */
 	vector %= KVM_NR_EXCEPTION_VECTORS;
 	kvm_exit_counter_add(&vcpu->stat.exceptions_by_vector[vector], 1);
-	vcpu->arch.exit_cycles_index = KVM_NR_EXIT_BUCKETS + vector;
+	vcpu->arch.exit_cycles_index = KVM_NR_VMEXIT_BUCKETS + vector;
 }
 
 /*
  * Exceptions have an exit code each.  Most other exits, e.g. of instructions, need
  * but one comparison to get here.
  */
-static __always_inline void kvm_count_svm_exit(struct kvm_vcpu *vcpu, u32 exit_code)
+static __always_inline void kvm_count_svm_exit(struct kvm_vcpu *vcpu, u64 exit_code)
 {
 	u64 *exceptions = vcpu->stat.exceptions_by_vector;
 	unsigned long bucket = exit_code;
 
-	if (exit_code < SVM_EXIT_INTR || exit_code >= KVM_EXIT_BUCKETS_SVM_LOW) {
+	if (exit_code < SVM_EXIT_INTR || exit_code >= KVM_VMEXIT_BUCKETS_SVM_LOW) {
 		bucket = kvm_svm_exit_bucket(exit_code);
 		if (exit_code - SVM_EXIT_EXCP_BASE < KVM_NR_EXCEPTION_VECTORS)
 			kvm_exit_counter_add(&exceptions[exit_code - SVM_EXIT_EXCP_BASE], 1);

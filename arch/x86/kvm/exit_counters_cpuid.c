@@ -12,7 +12,7 @@
 
 #define EXIT_COUNTERS_LEAVES_MASK	0xffffff00
 
-/* Immediate WRMSRNS and idle HLT, which this kernel may not know by name. */
+/* Immediate WRMSRNS and idle HLT, which not every kernel knows by name. */
 #define VMX_LAST_BASIC_EXIT_REASON	85
 #define SVM_LAST_LOW_EXIT_CODE		0xa6
 
@@ -57,7 +57,7 @@ static bool get_exits_by_reason(struct kvm *kvm, u32 reason,
 		bucket = kvm_vmx_exit_bucket(reason);
 	}
 
-	bucket = array_index_nospec(bucket, KVM_NR_EXIT_BUCKETS);
+	bucket = array_index_nospec(bucket, KVM_NR_VMEXIT_BUCKETS);
 	*record = kvm_get_exits_in_bucket(kvm, bucket);
 	return true;
 }
@@ -80,7 +80,7 @@ static bool get_exits_by_vector(struct kvm *kvm, u32 vector,
 bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 			     u32 *ecx, u32 *edx)
 {
-	const u32 *signature = (const u32 *)KVM_EXIT_COUNTERS_SIGNATURE;
+	const u32 *signature = (const u32 *)KVM_CPUID_EXIT_COUNTERS_SIGNATURE;
 	u32 function = *eax, index = *ecx;
 	struct kvm_exit_record record;
 	struct kvm *kvm = vcpu->kvm;
@@ -98,10 +98,10 @@ bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 		*edx = signature[2];
 		return true;
 	case KVM_CPUID_EXIT_COUNTERS_INFO:
-		*eax = KVM_EXIT_COUNTERS_REVISION;
+		*eax = KVM_CPUID_EXIT_COUNTERS_REVISION;
 		*ebx = kvm->arch.exit_counters;
-		*ecx = kvm_exit_counters_is_svm() ? KVM_EXIT_COUNTERS_ISA_SVM :
-						    KVM_EXIT_COUNTERS_ISA_VMX;
+		*ecx = kvm_exit_counters_is_svm() ? KVM_CPUID_EXIT_COUNTERS_ISA_SVM :
+						    KVM_CPUID_EXIT_COUNTERS_ISA_VMX;
 		*edx = 0;
 		return true;
 	case KVM_CPUID_EXIT_COUNTERS_VECTOR:

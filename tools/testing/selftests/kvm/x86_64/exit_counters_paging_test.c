@@ -53,9 +53,9 @@ static const char * const stage_names[] = {
 	[STAGE_MMIO]	= "MMIO reads",
 };
 
-static uint64_t *guest_page(int area, int i)
+static u64 *guest_page(int area, int i)
 {
-	return (uint64_t *)(AREA_GVA(area) + i * PAGE_SIZE);
+	return (u64 *)(AREA_GVA(area) + i * PAGE_SIZE);
 }
 
 /* Which page's memory the guest's page i shows after the rewriting. */
@@ -64,16 +64,16 @@ static int rotated(int i)
 	return i % NR_PAGES + 1;
 }
 
-static void load_cr3(uint64_t cr3)
+static void load_cr3(u64 cr3)
 {
 	asm volatile("mov %0, %%cr3" :: "r"(cr3) : "memory");
 }
 
 static void guest_stages(int area)
 {
-	uint64_t *ptes = (uint64_t *)PAGE_TABLE_GVA(area);
-	uint64_t cr3 = get_cr3();
-	uint64_t first;
+	u64 *ptes = (u64 *)PAGE_TABLE_GVA(area);
+	u64 cr3 = get_cr3();
+	u64 first;
 	int i;
 
 	WRITE_ONCE(*guest_page(area, 0), 1);
@@ -105,7 +105,7 @@ static void guest_stages(int area)
 	GUEST_SYNC(STAGE_CR3);
 
 	for (i = 0; i < NR_MMIO_READS; i++)
-		READ_ONCE(*(uint32_t *)MMIO_GVA(area));
+		READ_ONCE(*(u32 *)MMIO_GVA(area));
 	GUEST_SYNC(STAGE_MMIO);
 }
 
@@ -143,11 +143,11 @@ static void run_to_sync(struct kvm_vcpu *vcpu, enum stage stage)
 /* What one stage of the guest's work must have caused. */
 struct expectation {
 	/* EPT violations, or nested page faults. */
-	uint64_t violations;
-	uint64_t misconfigs;
-	uint64_t page_faults;
-	uint64_t invlpgs;
-	uint64_t cr3_loads;
+	u64 violations;
+	u64 misconfigs;
+	u64 page_faults;
+	u64 invlpgs;
+	u64 cr3_loads;
 	/* Some page fault exits are up to KVM, e.g. which shadow pages it syncs when. */
 	bool more_page_faults;
 };
@@ -174,8 +174,8 @@ static void get_expectations(struct expectation *want)
 	want[STAGE_MMIO].page_faults = NR_MMIO_READS;
 }
 
-static uint64_t delta(const struct exit_counters *before,
-		      const struct exit_counters *after, uint32_t reason)
+static u64 delta(const struct exit_counters *before,
+		 const struct exit_counters *after, u32 reason)
 {
 	return after->exits[exit_bucket(reason)] - before->exits[exit_bucket(reason)];
 }
@@ -214,7 +214,7 @@ static void check_stage(enum stage stage, const struct expectation *want,
 		    want->invlpgs, want->cr3_loads);
 }
 
-static void print_split_line(const char *code, const char *name, uint64_t exits)
+static void print_split_line(const char *code, const char *name, u64 exits)
 {
 	if (exits)
 		printf("split\t%s\t%s\t%s\t%s\t%lu\t0\n", host_cpu_is_amd ? "svm" : "vmx",
@@ -228,7 +228,7 @@ static void print_split(const struct exit_counters *before,
 	int i;
 
 	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
-		uint32_t reason = exit_bucket_to_reason(i);
+		u32 reason = exit_bucket_to_reason(i);
 
 		if (host_cpu_is_amd)
 			snprintf(code, sizeof(code), "0x%03x", reason);
@@ -246,10 +246,10 @@ static void print_split(const struct exit_counters *before,
 }
 
 /* Where the guest has the page table, the lowest of all levels, that maps @gva. */
-static uint64_t page_table_gpa(struct kvm_vm *vm, struct kvm_vcpu *vcpu, uint64_t gva)
+static u64 page_table_gpa(struct kvm_vm *vm, struct kvm_vcpu *vcpu, u64 gva)
 {
 	struct kvm_sregs sregs;
-	uint64_t gpa, *table;
+	u64 gpa, *table;
 	int shift;
 
 	vcpu_sregs_get(vcpu, &sregs);

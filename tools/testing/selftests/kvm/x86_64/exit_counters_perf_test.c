@@ -17,28 +17,28 @@
 
 #define FAR_FUTURE_TSC		BIT_ULL(62)
 
-static uint64_t cpuid_cycles, wrmsr_cycles;
+static u64 cpuid_cycles, wrmsr_cycles;
 
-static uint64_t time_cpuid(void)
+static u64 time_cpuid(void)
 {
-	uint32_t eax, ebx, ecx, edx;
-	uint64_t start = rdtsc();
+	u32 eax, ebx, ecx, edx;
+	u64 start = rdtsc();
 
 	__cpuid(0, 0, &eax, &ebx, &ecx, &edx);
 	return rdtsc() - start;
 }
 
-static uint64_t time_wrmsr(void)
+static u64 time_wrmsr(void)
 {
-	uint64_t start = rdtsc();
+	u64 start = rdtsc();
 
 	wrmsr(MSR_IA32_TSC_DEADLINE, FAR_FUTURE_TSC);
 	return rdtsc() - start;
 }
 
-static uint64_t least(uint64_t (*time_exit)(void))
+static u64 least(u64 (*time_exit)(void))
 {
-	uint64_t cycles = UINT64_MAX;
+	u64 cycles = UINT64_MAX;
 	int i;
 
 	for (i = 0; i < NR_RUNS; i++)

@@ -98,11 +98,11 @@ FIXTURE(trigger) {
  */
 FIXTURE_VARIANT(trigger) {
 	unsigned int isa;
-	uint32_t vmx_reason;
-	uint32_t svm_code;
+	u32 vmx_reason;
+	u32 svm_code;
 	/* Count by this vector instead; VMX has one exit reason for all. */
 	bool is_exception;
-	uint8_t vector;
+	u8 vector;
 
 	void (*exit_once)(void);
 	/* Run by L1 once, first of all. */
@@ -115,7 +115,7 @@ FIXTURE_VARIANT(trigger) {
 	enum paging paging;
 
 	/* Exits per call, 1 if not set. */
-	uint8_t times;
+	u8 times;
 	/* Hardware or the host decides how many exits there are. */
 	bool at_least;
 	/* KVM may find on its own what the processor would exit for. */
@@ -123,22 +123,22 @@ FIXTURE_VARIANT(trigger) {
 
 	/* Run by L2, and what L1 intercepts. */
 	bool l2;
-	uint64_t l2_rflags;
+	u64 l2_rflags;
 	/* Run by L1 each time before it enters L2. */
 	void (*l2_prepare)(void);
 
 	/* VMX controls. */
-	uint32_t pin;
-	uint32_t cpu;
-	uint32_t cpu2;
+	u32 pin;
+	u32 cpu;
+	u32 cpu2;
 
 	/* SVM virtual interrupts. */
-	uint32_t int_ctl;
+	u32 int_ctl;
 };
 
 /* What all cases, each a process of its own, report to the last one. */
 struct known_exit {
-	uint64_t code;
+	u64 code;
 	const char *name;
 };
 
@@ -166,7 +166,7 @@ static const struct known_exit *known_exits(int *nr)
 	return host_cpu_is_amd ? svm_exits : vmx_exits;
 }
 
-static uint32_t trigger_reason(FIXTURE_VARIANT(trigger) const *trigger)
+static u32 trigger_reason(FIXTURE_VARIANT(trigger) const *trigger)
 {
 	if (!host_cpu_is_amd)
 		return trigger->is_exception ? EXIT_REASON_EXCEPTION_NMI :
@@ -196,7 +196,7 @@ static void report(FIXTURE_VARIANT(trigger) const *trigger, const char *why_not)
 
 	known = known_exits(&nr);
 	for (i = 0; i < nr; i++) {
-		if ((uint32_t)known[i].code == trigger_reason(trigger))
+		if ((u32)known[i].code == trigger_reason(trigger))
 			set_result(&shared->exits[i], why_not);
 	}
 
@@ -210,17 +210,17 @@ static void report(FIXTURE_VARIANT(trigger) const *trigger, const char *why_not)
 static struct vmx_pages *vmx;
 static struct svm_test_data *svm;
 
-static uint32_t io_exit_reason(void)
+static u32 io_exit_reason(void)
 {
 	return host_cpu_is_amd ? SVM_EXIT_IOIO : EXIT_REASON_IO_INSTRUCTION;
 }
 
-static uint32_t interrupt_exit_reason(void)
+static u32 interrupt_exit_reason(void)
 {
 	return host_cpu_is_amd ? SVM_EXIT_INTR : EXIT_REASON_EXTERNAL_INTERRUPT;
 }
 
-static uint64_t guest_exits(uint32_t reason)
+static u64 guest_exits(u32 reason)
 {
 	return guest_exit_record(KVM_CPUID_EXIT_COUNTERS_REASON, reason).exits;
 }
@@ -231,7 +231,7 @@ static uint64_t guest_exits(uint32_t reason)
  */
 static noinline void guest_sync_total(void)
 {
-	uint64_t total, interrupts;
+	u64 total, interrupts;
 
 	do {
 		interrupts = guest_exits(interrupt_exit_reason());
@@ -241,7 +241,7 @@ static noinline void guest_sync_total(void)
 	GUEST_SYNC_ARGS(STAGE_TOTAL, total, interrupts, 0, 0);
 }
 
-static void write_cr0(uint64_t val)
+static void write_cr0(u64 val)
 {
 	asm volatile("mov %0, %%cr0" :: "r"(val) : "memory");
 }
@@ -272,12 +272,12 @@ static void l1_init_l2(FIXTURE_VARIANT(trigger) const *trigger)
 
 	if (host_cpu_is_amd) {
 		struct vmcb_control_area *ctrl = &svm->vmcb->control;
-		uint32_t code = trigger_reason(trigger);
+		u32 code = trigger_reason(trigger);
 
 		generic_svm_setup(svm, l2_code);
 		/* Intercepts and exit codes have the same numbers. */
 		if (code < SVM_EXIT_NPF)
-			((uint32_t *)ctrl)[code / 32] |= BIT(code % 32);
+			((u32 *)ctrl)[code / 32] |= BIT(code % 32);
 		ctrl->int_ctl |= trigger->int_ctl;
 	} else {
 		l1_vmxon();
@@ -300,10 +300,10 @@ static void l1_init_l2(FIXTURE_VARIANT(trigger) const *trigger)
  * Enter L2 anew, always at its first instruction, so that there is no need to know
  * how long the instruction is that exited.  Return whether L2 exited for @reason.
  */
-static bool l1_run_l2(FIXTURE_VARIANT(trigger) const *trigger, uint32_t reason)
+static bool l1_run_l2(FIXTURE_VARIANT(trigger) const *trigger, u32 reason)
 {
 	unsigned long stack = (unsigned long)&l2_stack[L2_STACK_SIZE - 1];
-	uint64_t exit_reason;
+	u64 exit_reason;
 
 	if (host_cpu_is_amd) {
 		struct vmcb *vmcb = svm->vmcb;
@@ -316,7 +316,7 @@ static bool l1_run_l2(FIXTURE_VARIANT(trigger) const *trigger, uint32_t reason)
 			trigger->l2_prepare();
 		run_guest(vmcb, svm->vmcb_gpa);
 
-		exit_reason = (uint32_t)vmcb->control.exit_code;
+		exit_reason = (u32)vmcb->control.exit_code;
 		if (exit_reason != reason && exit_reason == SVM_EXIT_VMMCALL)
 			return false;
 	} else {
@@ -346,7 +346,7 @@ static bool l1_run_l2(FIXTURE_VARIANT(trigger) const *trigger, uint32_t reason)
 static int last_stage = STAGE_TRIGGERED;
 
 static void guest_code(FIXTURE_VARIANT(trigger) const *trigger, void *nested,
-		       uint32_t reason)
+		       u32 reason)
 {
 	int i, nr, stage;
 
@@ -380,7 +380,7 @@ static void guest_code(FIXTURE_VARIANT(trigger) const *trigger, void *nested,
 struct snapshot {
 	struct exit_counters counters;
 	/* The stat that was there before. */
-	uint64_t exits;
+	u64 exits;
 };
 
 static void take_snapshot(struct kvm_vcpu *vcpu, struct snapshot *snapshot)
@@ -393,9 +393,9 @@ static void take_snapshot(struct kvm_vcpu *vcpu, struct snapshot *snapshot)
 	close(fd);
 }
 
-static uint64_t sum_of_reasons(const struct snapshot *snapshot)
+static u64 sum_of_reasons(const struct snapshot *snapshot)
 {
-	uint64_t sum = 0;
+	u64 sum = 0;
 	int i;
 
 	for (i = 0; i < NR_EXIT_BUCKETS; i++)
@@ -532,12 +532,12 @@ static void oracle_stop(void)
 	shared->traced = 0;
 }
 
-static void oracle_read(uint64_t *exits)
+static void oracle_read(u64 *exits)
 {
 	char path[128], line[256], filter[64];
 	bool mine = false, found = false;
 	unsigned long hits;
-	uint32_t reason;
+	u32 reason;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/hist", oracle_dir());
@@ -566,7 +566,7 @@ static void oracle_read(uint64_t *exits)
 
 static void assert_oracle_agrees(const struct snapshot *snapshot)
 {
-	uint64_t traced[NR_EXIT_BUCKETS] = {};
+	u64 traced[NR_EXIT_BUCKETS] = {};
 	int i;
 
 	if (!shared->traced)
@@ -574,7 +574,7 @@ static void assert_oracle_agrees(const struct snapshot *snapshot)
 
 	oracle_read(traced);
 	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
-		uint32_t reason = exit_bucket_to_reason(i);
+		u32 reason = exit_bucket_to_reason(i);
 
 		TEST_ASSERT(snapshot->counters.exits[i] == traced[i],
 			    "Exit reason 0x%x (%s): counted %lu, traced %lu", reason,
@@ -594,21 +594,21 @@ TEST(oracle_is_available)
  */
 static void cpuid_exit(void)
 {
-	uint32_t eax, ebx, ecx, edx;
+	u32 eax, ebx, ecx, edx;
 
 	__cpuid(0, 0, &eax, &ebx, &ecx, &edx);
 }
 
 static void io_in_exit(void)
 {
-	uint8_t val;
+	u8 val;
 
 	asm volatile("inb %w1, %0" : "=a"(val) : "d"(UNCLAIMED_PORT));
 }
 
 static void io_out_exit(void)
 {
-	asm volatile("outb %0, %w1" :: "a"((uint8_t)0), "d"(UNCLAIMED_PORT));
+	asm volatile("outb %0, %w1" :: "a"((u8)0), "d"(UNCLAIMED_PORT));
 }
 
 static void rdmsr_exit(void)
@@ -616,7 +616,7 @@ static void rdmsr_exit(void)
 	rdmsr(MSR_IA32_APICBASE);
 }
 
-static uint64_t apicbase;
+static u64 apicbase;
 
 static void wrmsr_setup(void)
 {
@@ -705,14 +705,14 @@ static void nmi_exit(void)
 
 static void mmio_exit(void)
 {
-	READ_ONCE(*(uint32_t *)MMIO_GVA);
+	READ_ONCE(*(u32 *)MMIO_GVA);
 }
 
 static int nr_touched;
 
 static void touch_page(void)
 {
-	WRITE_ONCE(*(uint32_t *)(PAGES_GVA + nr_touched++ * PAGE_SIZE), 1);
+	WRITE_ONCE(*(u32 *)(PAGES_GVA + nr_touched++ * PAGE_SIZE), 1);
 }
 
 static void invlpg_exit(void)
@@ -723,8 +723,8 @@ static void invlpg_exit(void)
 static void invpcid_exit(void)
 {
 	struct {
-		uint64_t pcid;
-		uint64_t address;
+		u64 pcid;
+		u64 address;
 	} desc = {};
 
 	asm volatile("invpcid %0, %1" :: "m"(desc), "r"(2ul) : "memory");
@@ -818,7 +818,7 @@ static void guest_debug_breakpoints(struct kvm_vcpu *vcpu)
 	vcpu_guest_debug_set(vcpu, &debug);
 }
 
-static uint32_t watched;
+static u32 watched;
 
 static void guest_debug_watchpoint(struct kvm_vcpu *vcpu)
 {
@@ -872,7 +872,7 @@ static void enable_interrupts(void)
 
 static void external_interrupt_exit(void)
 {
-	uint64_t last = guest_exits(interrupt_exit_reason());
+	u64 last = guest_exits(interrupt_exit_reason());
 	int i;
 
 	while (guest_exits(interrupt_exit_reason()) == last) {
@@ -890,7 +890,7 @@ static void preemption_timer_setup(void)
 /* An exit for something else may let the timer expire outside of the guest. */
 static void preemption_timer_exit(void)
 {
-	uint64_t last = guest_exits(EXIT_REASON_PREEMPTION_TIMER);
+	u64 last = guest_exits(EXIT_REASON_PREEMPTION_TIMER);
 	int i, seen;
 
 	for (i = 0; i < TIMER_ATTEMPTS; i++) {
@@ -920,7 +920,7 @@ static void sgdt_exit(void)
 
 static void sldt_exit(void)
 {
-	uint16_t sel;
+	u16 sel;
 
 	asm volatile("sldt %0" : "=rm"(sel));
 }
@@ -950,7 +950,7 @@ static void vmptrst_exit(void)
 /* KVM does not let L1 access this field of a shadow VMCS without an exit. */
 static void vmread_exit(void)
 {
-	uint64_t val;
+	u64 val;
 
 	GUEST_ASSERT(!vmread(HOST_CR3, &val));
 }
@@ -980,8 +980,8 @@ static void vmxoff_vmxon_exit(void)
 static void invept_exit(void)
 {
 	struct {
-		uint64_t eptp;
-		uint64_t reserved;
+		u64 eptp;
+		u64 reserved;
 	} desc = {};
 
 	kvm_asm_safe("invept %[desc], %[type]", [desc]"m"(desc), [type]"r"(2ul));
@@ -990,8 +990,8 @@ static void invept_exit(void)
 static void invvpid_exit(void)
 {
 	struct {
-		uint64_t vpid;
-		uint64_t address;
+		u64 vpid;
+		u64 address;
 	} desc = {};
 
 	kvm_asm_safe("invvpid %[desc], %[type]", [desc]"m"(desc), [type]"r"(2ul));
@@ -1145,7 +1145,7 @@ L2_WRITE_REG(dr6, DR6_INIT)
 L2_WRITE_REG(dr7, DR7_INIT)
 
 static struct desc_ptr table;
-static uint16_t selector;
+static u16 selector;
 
 L2_INSN(nop, "nop")
 L2_INSN(sidt, "sidt %0", "=m"(table))
@@ -1190,7 +1190,7 @@ static void l2_iret(void)
 		     "push %%rax\n\t"
 		     "iretq\n\t"
 		     "1:"
-		     :: "r"((uint64_t)get_ss()), "r"((uint64_t)get_cs())
+		     :: "r"((u64)get_ss()), "r"((u64)get_cs())
 		     : "rax", "cc", "memory");
 }
 
@@ -1208,7 +1208,7 @@ static void l2_use_fpu(void)
 
 static void l2_divide_x87(void)
 {
-	uint16_t fcw = FCW_INIT & ~FCW_ZM;
+	u16 fcw = FCW_INIT & ~FCW_ZM;
 
 	asm volatile("fninit; fldcw %0; fld1; fldz; fdivrp; fwait" :: "m"(fcw));
 }
@@ -1220,13 +1220,13 @@ static void set_osxmmexcpt(void)
 
 static void l2_divide_sse(void)
 {
-	uint32_t mxcsr = MXCSR_INIT & ~MXCSR_ZM, one = 0x3f800000, zero = 0;
+	u32 mxcsr = MXCSR_INIT & ~MXCSR_ZM, one = 0x3f800000, zero = 0;
 
 	asm volatile("ldmxcsr %0; movss %1, %%xmm0; divss %2, %%xmm0"
 		     :: "m"(mxcsr), "m"(one), "m"(zero) : "xmm0");
 }
 
-static uint64_t descs[] = { 0, NOT_PRESENT_DATA };
+static u64 descs[] = { 0, NOT_PRESENT_DATA };
 
 static void l2_load_ss_not_present(void)
 {
@@ -1243,8 +1243,8 @@ static void l2_load_ss_not_present(void)
  * may intercept #GP, and inject what follows from it, but does not intercept #NP.
  */
 static struct gate {
-	uint64_t low;
-	uint64_t high;
+	u64 low;
+	u64 high;
 } gates[SWINT_VECTOR + 1];
 
 static void init_gates(void)
@@ -1326,16 +1326,16 @@ static void vmx_prepare_invalid_state(void)
 #define PDE_LARGE		0x83ull
 #define PDPTE_PRESENT		0x1ull
 
-#define L2_PAGE_ENTRIES		(PAGE_SIZE / sizeof(uint64_t))
+#define L2_PAGE_ENTRIES		(PAGE_SIZE / sizeof(u64))
 
-static uint64_t l2_page_directory[L2_PAGE_ENTRIES] __aligned(PAGE_SIZE);
-static uint64_t l2_32bit_page[L2_PAGE_ENTRIES] __aligned(PAGE_SIZE);
-static uint64_t l2_page_directory_gpa, l2_32bit_page_gpa;
+static u64 l2_page_directory[L2_PAGE_ENTRIES] __aligned(PAGE_SIZE);
+static u64 l2_32bit_page[L2_PAGE_ENTRIES] __aligned(PAGE_SIZE);
+static u64 l2_page_directory_gpa, l2_32bit_page_gpa;
 
 static struct {
-	uint64_t pdptes[4];
-	uint64_t gdt[4];
-	uint8_t code[7];
+	u64 pdptes[4];
+	u64 gdt[4];
+	u8 code[7];
 } l2_32bit = {
 	.gdt = { 0, FLAT_CODE_32BIT, FLAT_DATA, AVAILABLE_TSS },
 	/* ljmp $TSS_SELECTOR, $0 */
@@ -1347,7 +1347,7 @@ static void init_l2_32bit(void)
 	int i;
 
 	for (i = 0; i < L2_PAGE_ENTRIES; i++)
-		l2_page_directory[i] = ((uint64_t)i << 21) | PDE_LARGE;
+		l2_page_directory[i] = ((u64)i << 21) | PDE_LARGE;
 
 	l2_32bit.pdptes[0] = l2_page_directory_gpa | PDPTE_PRESENT;
 	memcpy(l2_32bit_page, &l2_32bit, sizeof(l2_32bit));
@@ -1355,7 +1355,7 @@ static void init_l2_32bit(void)
 
 static void vmx_prepare_32bit(void)
 {
-	uint64_t gpa = l2_32bit_page_gpa;
+	u64 gpa = l2_32bit_page_gpa;
 
 	vmwrite(VM_ENTRY_CONTROLS, vmreadz(VM_ENTRY_CONTROLS) & ~VM_ENTRY_IA32E_MODE);
 	vmwrite(GUEST_CR3, gpa + offsetof(typeof(l2_32bit), pdptes));
@@ -1373,7 +1373,7 @@ static void vmx_prepare_apic_access(void)
 /* Any page does, e.g. this one, which is of no use without a shadow VMCS. */
 static void vmx_prepare_tpr_shadow(void)
 {
-	((uint32_t *)vmx->vmread)[APIC_TASKPRI / sizeof(uint32_t)] = 0xf0;
+	((u32 *)vmx->vmread)[APIC_TASKPRI / sizeof(u32)] = 0xf0;
 	vmwrite(VIRTUAL_APIC_PAGE_ADDR, vmx->vmread_gpa);
 	vmwrite(TPR_THRESHOLD, 1);
 }
@@ -1755,7 +1755,7 @@ FIXTURE_VARIANT_ADD(trigger, invvpid) {
 	.isa = VMX, .vmx_reason = EXIT_REASON_##reason, .l2 = true, .exit_once = fn
 
 #define L2_SVM(code, fn)						\
-	.isa = SVM, .svm_code = (uint32_t)SVM_EXIT_##code, .l2 = true, .exit_once = fn
+	.isa = SVM, .svm_code = (u32)SVM_EXIT_##code, .l2 = true, .exit_once = fn
 
 #define L2_EXCEPTION(vec, fn)						\
 	.isa = VMX | SVM, .is_exception = true, .vector = vec, .l2 = true, .exit_once = fn
@@ -2030,18 +2030,18 @@ FIXTURE_VARIANT_ADD(trigger, vmx_l2_vmfunc) {
 static bool kvm_lacks_vmx_controls(FIXTURE_VARIANT(trigger) const *trigger)
 {
 	static const struct {
-		uint32_t msr;
+		u32 msr;
 		size_t offset;
 	} controls[] = {
 		{ MSR_IA32_VMX_TRUE_PINBASED_CTLS, offsetof(FIXTURE_VARIANT(trigger), pin) },
 		{ MSR_IA32_VMX_TRUE_PROCBASED_CTLS, offsetof(FIXTURE_VARIANT(trigger), cpu) },
 		{ MSR_IA32_VMX_PROCBASED_CTLS2, offsetof(FIXTURE_VARIANT(trigger), cpu2) },
 	};
-	uint32_t needed, allowed;
+	u32 needed, allowed;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(controls); i++) {
-		needed = *(uint32_t *)((void *)trigger + controls[i].offset);
+		needed = *(u32 *)((void *)trigger + controls[i].offset);
 		allowed = kvm_get_feature_msr(controls[i].msr) >> 32;
 		if (needed & ~allowed)
 			return true;
@@ -2111,8 +2111,8 @@ FIXTURE_SETUP(trigger)
 	} else if (!host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_VMX)) {
 		prepare_virtualize_apic_accesses(vcpu_alloc_vmx(self->vm, &nested),
 						 self->vm);
-		l2_page_directory_gpa = addr_gva2gpa(self->vm, (uint64_t)l2_page_directory);
-		l2_32bit_page_gpa = addr_gva2gpa(self->vm, (uint64_t)l2_32bit_page);
+		l2_page_directory_gpa = addr_gva2gpa(self->vm, (u64)l2_page_directory);
+		l2_32bit_page_gpa = addr_gva2gpa(self->vm, (u64)l2_32bit_page);
 		sync_global_to_guest(self->vm, l2_page_directory_gpa);
 		sync_global_to_guest(self->vm, l2_32bit_page_gpa);
 	}
@@ -2130,8 +2130,8 @@ FIXTURE_TEARDOWN(trigger)
 	kvm_vm_free(self->vm);
 }
 
-static void assert_delta(FIXTURE_VARIANT(trigger) const *trigger, const char *what, uint64_t delta,
-			 uint64_t want)
+static void assert_delta(FIXTURE_VARIANT(trigger) const *trigger, const char *what, u64 delta,
+			 u64 want)
 {
 	TEST_ASSERT(delta == want || (trigger->at_least && delta > want),
 		    "%s: counted %lu exits, wanted %s%lu", what, delta,
@@ -2140,11 +2140,11 @@ static void assert_delta(FIXTURE_VARIANT(trigger) const *trigger, const char *wh
 
 static void print_deltas(const struct snapshot *before, const struct snapshot *after)
 {
-	uint64_t delta;
+	u64 delta;
 	int i;
 
 	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
-		uint32_t reason = exit_bucket_to_reason(i);
+		u32 reason = exit_bucket_to_reason(i);
 
 		delta = after->counters.exits[i] - before->counters.exits[i];
 		if (delta)
@@ -2175,10 +2175,10 @@ static bool processor_lacks_intercept(FIXTURE_VARIANT(trigger) const *trigger,
 
 TEST_F(trigger, is_counted_once)
 {
-	uint32_t reason = trigger_reason(variant);
+	u32 reason = trigger_reason(variant);
 	const char *name = exit_reason_name(reason);
-	uint64_t want = NR_TRIGGERS * (variant->times ?: 1);
-	uint64_t total, interrupts, delta, vectors = 0;
+	u64 want = NR_TRIGGERS * (variant->times ?: 1);
+	u64 total, interrupts, delta, vectors = 0;
 	struct snapshot before, after;
 	enum stage stage;
 	struct ucall uc;
@@ -2275,7 +2275,7 @@ TEST(emulation_is_no_exit)
 	struct kvm_sregs sregs;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
-	uint64_t emulated;
+	u64 emulated;
 	int i;
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
@@ -2421,7 +2421,7 @@ static const char *why_not_triggered(const char *name)
 }
 
 /* Whether there is a case for @code, or for @vector if that is not negative. */
-static bool has_case(uint32_t code, int vector)
+static bool has_case(u32 code, int vector)
 {
 	struct __fixture_variant_metadata *variant;
 
@@ -2483,7 +2483,7 @@ TEST_F(coverage, is_complete)
 	known = known_exits(&nr);
 	for (i = 0; i < nr; i++) {
 		snprintf(code, sizeof(code), host_cpu_is_amd ? "0x%03x" : "%u",
-			 (uint32_t)known[i].code);
+			 (u32)known[i].code);
 		nr_exits += print_coverage(code, known[i].name,
 					   has_case(known[i].code, -1),
 					   &shared->exits[i]);

@@ -53,26 +53,26 @@ struct guest_view {
 
 /* Shared with the guest. */
 static struct guest_view guest_views[2 * NR_READING_VCPUS];
-static uint64_t cpuid_digest;
-static uint32_t nr_finished;
+static u64 cpuid_digest;
+static u32 nr_finished;
 static bool timed;
 
-static uint32_t cpuid_exit_reason(void)
+static u32 cpuid_exit_reason(void)
 {
 	return host_cpu_is_amd ? SVM_EXIT_CPUID : EXIT_REASON_CPUID;
 }
 
-static uint32_t io_exit_reason(void)
+static u32 io_exit_reason(void)
 {
 	return host_cpu_is_amd ? SVM_EXIT_IOIO : EXIT_REASON_IO_INSTRUCTION;
 }
 
-static uint32_t rdmsr_exit_reason(void)
+static u32 rdmsr_exit_reason(void)
 {
 	return host_cpu_is_amd ? SVM_EXIT_MSR : EXIT_REASON_MSR_READ;
 }
 
-static uint32_t hypercall_exit_reason(void)
+static u32 hypercall_exit_reason(void)
 {
 	return host_cpu_is_amd ? SVM_EXIT_VMMCALL : EXIT_REASON_VMCALL;
 }
@@ -108,9 +108,9 @@ static int write_param(const char *val)
 }
 
 /* Run until the guest's next ucall; everything else it does is its own affair. */
-static uint64_t run_to_ucall(struct kvm_vcpu *vcpu, struct ucall *uc)
+static u64 run_to_ucall(struct kvm_vcpu *vcpu, struct ucall *uc)
 {
-	uint64_t cmd;
+	u64 cmd;
 
 	for (;;) {
 		vcpu_run(vcpu);
@@ -136,7 +136,7 @@ static uint64_t run_to_ucall(struct kvm_vcpu *vcpu, struct ucall *uc)
 static void run_to_sync(struct kvm_vcpu *vcpu)
 {
 	struct ucall uc;
-	uint64_t cmd = run_to_ucall(vcpu, &uc);
+	u64 cmd = run_to_ucall(vcpu, &uc);
 
 	TEST_ASSERT(cmd == UCALL_SYNC, "Expected UCALL_SYNC, got ucall %lu", cmd);
 }
@@ -144,21 +144,21 @@ static void run_to_sync(struct kvm_vcpu *vcpu)
 static void run_to_done(struct kvm_vcpu *vcpu)
 {
 	struct ucall uc;
-	uint64_t cmd = run_to_ucall(vcpu, &uc);
+	u64 cmd = run_to_ucall(vcpu, &uc);
 
 	TEST_ASSERT(cmd == UCALL_DONE, "Expected UCALL_DONE, got ucall %lu", cmd);
 }
 
 static void io_in_exit(void)
 {
-	uint8_t val;
+	u8 val;
 
 	asm volatile("inb %w1, %0" : "=a"(val) : "d"(UNCLAIMED_PORT));
 }
 
 static void io_out_exit(void)
 {
-	asm volatile("outb %0, %w1" :: "a"((uint8_t)0), "d"(UNCLAIMED_PORT));
+	asm volatile("outb %0, %w1" :: "a"((u8)0), "d"(UNCLAIMED_PORT));
 }
 
 static void rdmsr_exit(void)
@@ -177,7 +177,7 @@ static void hlt_wake_handler(struct ex_regs *regs)
 }
 
 /* Every exit but one that the host causes is the guest's own doing. */
-static bool is_host_event(uint32_t reason)
+static bool is_host_event(u32 reason)
 {
 	if (host_cpu_is_amd)
 		return reason == SVM_EXIT_INTR || reason == SVM_EXIT_NMI ||
@@ -193,7 +193,7 @@ FIXTURE(exit_counters) {
 };
 
 FIXTURE_VARIANT(exit_counters) {
-	uint64_t mask;
+	u64 mask;
 };
 
 FIXTURE_VARIANT_ADD(exit_counters, counted) {
@@ -238,7 +238,7 @@ static void guest_read_all(struct guest_view *view)
 
 static bool is_undefined(const struct exit_record *record)
 {
-	return record->exits == (uint64_t)UNDEFINED_EDX << 32;
+	return record->exits == (u64)UNDEFINED_EDX << 32;
 }
 
 static void guest_view_code(void)
@@ -262,7 +262,7 @@ static void guest_view_code(void)
 TEST_F(exit_counters, guest_view_equals_host_view)
 {
 	struct kvm_vcpu *vcpu = vm_vcpu_add(self->vm, 0, guest_view_code);
-	uint64_t guest, host, host_total = 0, events = 0, exceptions = 0;
+	u64 guest, host, host_total = 0, events = 0, exceptions = 0;
 	const struct guest_view *view = &guest_views[0];
 	struct exit_counters counters;
 	int bucket, vector;
@@ -274,7 +274,7 @@ TEST_F(exit_counters, guest_view_equals_host_view)
 	run_to_done(vcpu);
 
 	for (bucket = 0; bucket < NR_EXIT_BUCKETS; bucket++) {
-		uint32_t reason = exit_bucket_to_reason(bucket);
+		u32 reason = exit_bucket_to_reason(bucket);
 
 		host = counters.exits[bucket];
 		host_total += host;
@@ -321,7 +321,7 @@ TEST_F(exit_counters, guest_view_equals_host_view)
 /* Cycles belong to reasons that occurred, and to no others. */
 static void guest_check_view(const struct guest_view *view)
 {
-	uint64_t cycles = 0;
+	u64 cycles = 0;
 	int i;
 
 	for (i = 0; i < EXIT_BUCKET_OTHER; i++) {
@@ -343,7 +343,7 @@ static void guest_check_view(const struct guest_view *view)
 static void guest_cycles_code(void)
 {
 	struct guest_view *before = &guest_views[0], *after = &guest_views[1];
-	uint64_t start, end, delta;
+	u64 start, end, delta;
 	int i, bucket;
 
 	/* The first two passes let everything that they touch be mapped. */
@@ -362,7 +362,7 @@ static void guest_cycles_code(void)
 	guest_check_view(after);
 
 	for (bucket = 0; bucket < EXIT_BUCKET_OTHER; bucket++) {
-		uint64_t exits = after->reasons[bucket].exits - before->reasons[bucket].exits;
+		u64 exits = after->reasons[bucket].exits - before->reasons[bucket].exits;
 
 		delta = after->reasons[bucket].cycles - before->reasons[bucket].cycles;
 		__GUEST_ASSERT(!delta == !(timed && exits),
@@ -381,9 +381,9 @@ TEST_F(exit_counters, cycles_grow_with_exits_and_within_time)
 	run_to_done(vm_vcpu_add(self->vm, 0, guest_cycles_code));
 }
 
-static void spin_for(uint64_t cycles)
+static void spin_for(u64 cycles)
 {
-	uint64_t start = rdtsc();
+	u64 start = rdtsc();
 
 	while (rdtsc() - start < cycles)
 		cpu_relax();
@@ -417,7 +417,7 @@ TEST_F(exit_counters, cycles_include_userspace)
 
 static void guest_cycles_of_hlt_code(void)
 {
-	uint32_t reason = host_cpu_is_amd ? SVM_EXIT_HLT : EXIT_REASON_HLT;
+	u32 reason = host_cpu_is_amd ? SVM_EXIT_HLT : EXIT_REASON_HLT;
 	struct exit_record record;
 
 	x2apic_enable();
@@ -479,7 +479,7 @@ TEST_F(exit_counters, cycles_include_sleep)
 TEST_F(exit_counters, debugfs_equals_stats)
 {
 	struct kvm_vcpu *vcpu = vm_vcpu_add(self->vm, 0, guest_view_code);
-	uint64_t exits, cycles, total = 0, total_cycles = 0, host_total = 0;
+	u64 exits, cycles, total = 0, total_cycles = 0, host_total = 0;
 	struct exit_counters counters;
 	char path[128], code[16], name[64];
 	FILE *file;
@@ -497,7 +497,7 @@ TEST_F(exit_counters, debugfs_equals_stats)
 
 	while ((n = fscanf(file, "%15[^\t]\t%63[^\t]\t%lu\t%lu\n",
 			   code, name, &exits, &cycles)) == 4) {
-		uint32_t reason = strtoul(code, NULL, 0);
+		u32 reason = strtoul(code, NULL, 0);
 		bool other = !strcmp(code, "other");
 
 		i = other ? EXIT_BUCKET_OTHER : exit_bucket(reason);
@@ -598,11 +598,11 @@ static void guest_reading_code(int reader)
 TEST_F(exit_counters, many_vcpus)
 {
 	int i, rdmsr_bucket = exit_bucket(rdmsr_exit_reason());
-	const uint64_t wanted = NR_EXITING_VCPUS * NR_PARALLEL_EXITS;
+	const u64 wanted = NR_EXITING_VCPUS * NR_PARALLEL_EXITS;
 	struct kvm_vcpu *vcpus[NR_VCPUS];
 	struct exit_counters counters;
 	pthread_t threads[NR_VCPUS];
-	uint64_t total;
+	u64 total;
 
 	for (i = 0; i < NR_VCPUS; i++) {
 		if (i < NR_EXITING_VCPUS) {
@@ -676,7 +676,7 @@ TEST_F(exit_counters, new_vcpus_start_at_zero)
 }
 
 /* CPUID and an exit to userspace, in any mode, then what the test asks for. */
-static const uint8_t real_mode_code[] = {
+static const u8 real_mode_code[] = {
 	0x31, 0xc0,			/* xor %ax,%ax */
 	0x0f, 0xa2,			/* cpuid */
 	0xba, UNCLAIMED_PORT & 0xff, UNCLAIMED_PORT >> 8, /* mov $port,%dx */
@@ -684,9 +684,9 @@ static const uint8_t real_mode_code[] = {
 	0x0f, 0xaa,			/* rsm */
 };
 
-static uint64_t sum_exits(const struct exit_counters *counters)
+static u64 sum_exits(const struct exit_counters *counters)
 {
-	uint64_t sum = 0;
+	u64 sum = 0;
 	int i;
 
 	for (i = 0; i < NR_EXIT_BUCKETS; i++)
@@ -724,8 +724,8 @@ static void run_real_mode_code(struct kvm_vcpu *vcpu, const struct exit_counters
 static void guest_init_sipi_code(void)
 {
 	x2apic_enable();
-	x2apic_write_reg(APIC_ICR, (uint64_t)1 << 32 | APIC_DM_INIT | APIC_INT_ASSERT);
-	x2apic_write_reg(APIC_ICR, (uint64_t)1 << 32 | APIC_DM_STARTUP | APIC_INT_ASSERT |
+	x2apic_write_reg(APIC_ICR, (u64)1 << 32 | APIC_DM_INIT | APIC_INT_ASSERT);
+	x2apic_write_reg(APIC_ICR, (u64)1 << 32 | APIC_DM_STARTUP | APIC_INT_ASSERT |
 			 REAL_MODE_GPA >> 12);
 	GUEST_DONE();
 }
@@ -786,10 +786,10 @@ TEST_F(exit_counters, counts_survive_set_cpuid)
 	run_to_done(vcpu);
 }
 
-static void guest_assert_leaf(uint32_t leaf, uint32_t index, uint32_t want_eax,
-			      uint32_t want_ebx, uint32_t want_ecx, uint32_t want_edx)
+static void guest_assert_leaf(u32 leaf, u32 index, u32 want_eax,
+			      u32 want_ebx, u32 want_ecx, u32 want_edx)
 {
-	uint32_t eax, ebx, ecx, edx;
+	u32 eax, ebx, ecx, edx;
 
 	__cpuid(leaf, index, &eax, &ebx, &ecx, &edx);
 	__GUEST_ASSERT(eax == want_eax && ebx == want_ebx &&
@@ -799,44 +799,44 @@ static void guest_assert_leaf(uint32_t leaf, uint32_t index, uint32_t want_eax,
 		       want_eax, want_ebx, want_ecx, want_edx);
 }
 
-static const uint32_t reason_leaves[] = {
+static const u32 reason_leaves[] = {
 	KVM_CPUID_EXIT_COUNTERS_REASON_CYCLES,
 	KVM_CPUID_EXIT_COUNTERS_REASON,
 	KVM_CPUID_EXIT_COUNTERS_REASON_TOTAL,
 };
 
 /* Undefined numbers next to defined ones, and such as exceed what an index holds. */
-static const uint32_t vmx_undefined[] = {
+static const u32 vmx_undefined[] = {
 	35, 38, 42, 71, 82, 83, 86, 195, 196, 197, 0xffff,
 	BIT(16), BIT(16) | EXIT_REASON_CPUID, BIT(31), BIT(31) | EXIT_REASON_CPUID, ~0u,
 };
 
-static const uint32_t svm_undefined[] = {
+static const u32 svm_undefined[] = {
 	0xa7, 0xbf, 0xc0, 0xc3, 0xc4, 0xc5, 0x3ff, 0x404, 0xffff,
 	BIT(16) | SVM_EXIT_CPUID, BIT(31), BIT(31) | SVM_EXIT_CPUID, 0xf0000000, ~0u,
 };
 
 /* Defined, yet nothing in this guest causes them. */
-static const uint32_t vmx_unused[] = { 5, 6, 9, 11, 17, 34, 36, 65, 70, 72, 81, 84, 85 };
-static const uint32_t svm_unused[] = { 0x01, 0x1f, 0x2f, 0x5f, 0x7d, 0xa3, 0xa6, 0x401, 0x403 };
+static const u32 vmx_unused[] = { 5, 6, 9, 11, 17, 34, 36, 65, 70, 72, 81, 84, 85 };
+static const u32 svm_unused[] = { 0x01, 0x1f, 0x2f, 0x5f, 0x7d, 0xa3, 0xa6, 0x401, 0x403 };
 
-static void guest_leaves_code(uint64_t mask)
+static void guest_leaves_code(u64 mask)
 {
-	const uint32_t *undefined = host_cpu_is_amd ? svm_undefined : vmx_undefined;
-	const uint32_t *unused = host_cpu_is_amd ? svm_unused : vmx_unused;
+	const u32 *undefined = host_cpu_is_amd ? svm_undefined : vmx_undefined;
+	const u32 *unused = host_cpu_is_amd ? svm_unused : vmx_unused;
 	int nr_undefined = host_cpu_is_amd ? ARRAY_SIZE(svm_undefined) :
 					     ARRAY_SIZE(vmx_undefined);
 	int nr_unused = host_cpu_is_amd ? ARRAY_SIZE(svm_unused) : ARRAY_SIZE(vmx_unused);
-	const uint32_t *signature = (const uint32_t *)KVM_EXIT_COUNTERS_SIGNATURE;
+	const u32 *signature = (const u32 *)KVM_CPUID_EXIT_COUNTERS_SIGNATURE;
 	struct exit_record record;
-	uint32_t leaf;
+	u32 leaf;
 	int i, j;
 
 	guest_assert_leaf(KVM_CPUID_EXIT_COUNTERS, 0, KVM_CPUID_EXIT_COUNTERS_TOTAL,
 			  signature[0], signature[1], signature[2]);
-	guest_assert_leaf(KVM_CPUID_EXIT_COUNTERS_INFO, 0, KVM_EXIT_COUNTERS_REVISION, mask,
-			  host_cpu_is_amd ? KVM_EXIT_COUNTERS_ISA_SVM :
-					    KVM_EXIT_COUNTERS_ISA_VMX, 0);
+	guest_assert_leaf(KVM_CPUID_EXIT_COUNTERS_INFO, 0, KVM_CPUID_EXIT_COUNTERS_REVISION, mask,
+			  host_cpu_is_amd ? KVM_CPUID_EXIT_COUNTERS_ISA_SVM :
+					    KVM_CPUID_EXIT_COUNTERS_ISA_VMX, 0);
 
 	for (leaf = KVM_CPUID_EXIT_COUNTERS_INFO + 1;
 	     leaf < KVM_CPUID_EXIT_COUNTERS_VECTOR; leaf++)
@@ -919,7 +919,7 @@ TEST_F(exit_counters, userspace_leaf_wins)
 
 static void guest_emulated_code(void)
 {
-	uint32_t eax = KVM_CPUID_EXIT_COUNTERS, ebx, ecx = 0, edx;
+	u32 eax = KVM_CPUID_EXIT_COUNTERS, ebx, ecx = 0, edx;
 
 	asm volatile(KVM_FEP "cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
 	__GUEST_ASSERT(eax == KVM_CPUID_EXIT_COUNTERS_TOTAL,
@@ -941,15 +941,15 @@ TEST_F(exit_counters, emulator_shows_leaves)
  */
 static void guest_no_leaves_code(void)
 {
-	static const uint32_t indices[] = { 0, 1, 2, 10, 48, 0x400, 0xffffffff };
-	uint32_t max_basic, ebx, ecx, edx;
+	static const u32 indices[] = { 0, 1, 2, 10, 48, 0x400, 0xffffffff };
+	u32 max_basic, ebx, ecx, edx;
 	int i, j;
 
 	__cpuid(0, 0, &max_basic, &ebx, &ecx, &edx);
 
 	for (i = 0; i < NR_LEAVES; i++) {
 		for (j = 0; j < ARRAY_SIZE(indices); j++) {
-			uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+			u32 eax = 0, ebx = 0, ecx = 0, edx = 0;
 
 			if (!host_cpu_is_amd)
 				__cpuid(max_basic, indices[j], &eax, &ebx, &ecx, &edx);
@@ -961,11 +961,11 @@ static void guest_no_leaves_code(void)
 }
 
 /* A digest of all that CPUID returns, to compare kernels with and without counters. */
-static uint64_t guest_cpuid_digest(void)
+static u64 guest_cpuid_digest(void)
 {
 	static const struct {
-		uint32_t first;
-		uint32_t last;
+		u32 first;
+		u32 last;
 	} ranges[] = {
 		{ 0x00000000, 0x00000040 },
 		{ 0x40000000, 0x400001ff },
@@ -973,8 +973,8 @@ static uint64_t guest_cpuid_digest(void)
 		{ 0x80000000, 0x80000040 },
 		{ 0xc0000000, 0xc000000f },
 	};
-	uint32_t leaf, index, regs[4];
-	uint64_t digest = 0xcbf29ce484222325ull;
+	u32 leaf, index, regs[4];
+	u64 digest = 0xcbf29ce484222325ull;
 	int i, j;
 
 	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
@@ -1019,7 +1019,7 @@ TEST(no_leaves_by_default)
 
 TEST(no_leaves_without_mask_bit)
 {
-	uint64_t masks[] = { 0, KVM_X86_EXIT_COUNTERS_CYCLES };
+	u64 masks[] = { 0, KVM_X86_EXIT_COUNTERS_CYCLES };
 	struct kvm_vm *vm;
 	int i;
 
@@ -1030,7 +1030,7 @@ TEST(no_leaves_without_mask_bit)
 	}
 }
 
-static void expect_enable_error(struct kvm_vm *vm, uint32_t flags, int arg, uint64_t val)
+static void expect_enable_error(struct kvm_vm *vm, u32 flags, int arg, u64 val)
 {
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_X86_EXIT_COUNTERS,
@@ -1047,8 +1047,8 @@ static void expect_enable_error(struct kvm_vm *vm, uint32_t flags, int arg, uint
 
 TEST(capability)
 {
-	const uint64_t known = KVM_X86_EXIT_COUNTERS_CPUID | KVM_X86_EXIT_COUNTERS_CYCLES;
-	uint64_t mask = kvm_check_cap(KVM_CAP_X86_EXIT_COUNTERS);
+	const u64 known = KVM_X86_EXIT_COUNTERS_CPUID | KVM_X86_EXIT_COUNTERS_CYCLES;
+	u64 mask = kvm_check_cap(KVM_CAP_X86_EXIT_COUNTERS);
 	struct kvm_vm *vm;
 	int i;
 
@@ -1116,7 +1116,7 @@ TEST_F(module_parameter, rejects_what_is_not_a_mask)
 TEST_F(module_parameter, is_what_vms_start_with)
 {
 	struct kvm_vm *vm, *no_leaves_vm, *replaced_vm;
-	uint64_t mask = KVM_X86_EXIT_COUNTERS_CPUID;
+	u64 mask = KVM_X86_EXIT_COUNTERS_CPUID;
 	struct kvm_vcpu *vcpu;
 
 	timed = false;

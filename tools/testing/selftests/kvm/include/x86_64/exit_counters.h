@@ -24,20 +24,20 @@
 #define NR_EXCEPTION_VECTORS	32
 
 struct exit_counters {
-	uint64_t exits[NR_EXIT_BUCKETS];
-	uint64_t exceptions[NR_EXCEPTION_VECTORS];
-	uint64_t cycles;
+	u64 exits[NR_EXIT_BUCKETS];
+	u64 exceptions[NR_EXCEPTION_VECTORS];
+	u64 cycles;
 };
 
-static inline int exit_bucket(uint32_t reason)
+static inline int exit_bucket(u32 reason)
 {
 	if (host_cpu_is_amd && reason >= SVM_EXIT_NPF)
 		reason += EXIT_BUCKETS_SVM_LOW - SVM_EXIT_NPF;
 
-	return min_t(uint32_t, reason, EXIT_BUCKET_OTHER);
+	return min_t(u32, reason, EXIT_BUCKET_OTHER);
 }
 
-static inline uint32_t exit_bucket_to_reason(int bucket)
+static inline u32 exit_bucket_to_reason(int bucket)
 {
 	if (host_cpu_is_amd && bucket >= EXIT_BUCKETS_SVM_LOW)
 		return bucket - EXIT_BUCKETS_SVM_LOW + SVM_EXIT_NPF;
@@ -45,10 +45,10 @@ static inline uint32_t exit_bucket_to_reason(int bucket)
 	return bucket;
 }
 
-static inline const char *exit_reason_name(uint32_t reason)
+static inline const char *exit_reason_name(u32 reason)
 {
 	static const struct {
-		uint64_t reason;
+		u64 reason;
 		const char *name;
 	} vmx[] = { VMX_EXIT_REASONS }, svm[] = { SVM_EXIT_REASONS };
 	int i;
@@ -80,8 +80,8 @@ static inline const char *exception_name(int vector)
 	return names[vector];
 }
 
-static inline void read_vcpu_stat(int fd, const char *name, uint32_t type,
-				  uint32_t unit, uint64_t *data, int nr_elements)
+static inline void read_vcpu_stat(int fd, const char *name, u32 type,
+				  u32 unit, u64 *data, int nr_elements)
 {
 	struct kvm_stats_desc *descs, *desc = NULL;
 	struct kvm_stats_header header;
@@ -130,19 +130,19 @@ static inline void vcpu_get_exit_counters(struct kvm_vcpu *vcpu,
 
 /* The guest's view of its VM: a record as the CPUID leaves return it. */
 struct exit_record {
-	uint64_t exits;
-	uint64_t cycles;
+	u64 exits;
+	u64 cycles;
 };
 
-static inline struct exit_record guest_exit_record(uint32_t leaf, uint32_t reason)
+static inline struct exit_record guest_exit_record(u32 leaf, u32 reason)
 {
-	uint32_t eax, ebx, ecx, edx;
+	u32 eax, ebx, ecx, edx;
 
 	__cpuid(leaf, reason, &eax, &ebx, &ecx, &edx);
 
 	return (struct exit_record) {
-		.exits = (uint64_t)edx << 32 | eax,
-		.cycles = (uint64_t)ebx << 32 | ecx,
+		.exits = (u64)edx << 32 | eax,
+		.cycles = (u64)ebx << 32 | ecx,
 	};
 }
 
