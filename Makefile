@@ -277,6 +277,9 @@ SUITE_TIMEOUT := 7200
 # In seconds of the machine, which Bochs counts in instructions
 TEST_TIMEOUT  := 60
 
+# What a report is of
+on = Linux $(shell $(MAKE) -s -C $(SOURCE) kernelversion), $(shell date +%F)
+
 suite-%: kernel
 	@$(STEP)/headers-$*.log 'installing the headers of the $* kernel' \
 		$(MAKE) -C $($*) O=$($*)/obj $(JOBS) headers
@@ -295,7 +298,7 @@ regress-% kvm-unit-tests-%:
 
 regress: suite-unpatched suite-patched
 	@+$(MAKE) --no-print-directory -j2 $(addprefix regress-,$(MACHINE))
-	@lab/compare regress 'KVM selftests with and without the patches, $(BASE), $(shell date +%F)' \
+	@lab/compare regress 'KVM selftests without and with the patches, $(on)' \
 		$(REPORT)/regress.md $(B) $(MACHINE)
 
 ifneq ($(filter kvm-unit-tests%,$(MAKECMDGOALS)),)
@@ -313,7 +316,7 @@ kvm-unit-tests: kernel
 			$(TEST_TIMEOUT) || exit; \
 	done
 	@+$(MAKE) --no-print-directory -j2 $(addprefix kvm-unit-tests-,$(MACHINE))
-	@lab/compare kvm-unit-tests "kvm-unit-tests $$(cat $(SUITES)/kvm-unit-tests/version) with and without the patches, $(BASE), $(shell date +%F)" \
+	@lab/compare kvm-unit-tests "kvm-unit-tests $$(cat $(SUITES)/kvm-unit-tests/version) without and with the patches, $(on)" \
 		$(REPORT)/kvm-unit-tests.md $(B) $(MACHINE)
 
 clean:
