@@ -265,7 +265,7 @@ series:
 	@series/mkseries $(BASE) $(or $(KSRC),$(SOURCE)) build/series/$(BASE)
 
 # What takes too long for "make check", which runs the rest of it.
-check-series: CHECK_PACKAGES := coccinelle clang lld llvm sparse
+check-series: CHECK_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
 check-series: tests
 	@lab/check-series $(BASE) $(SOURCE) $(TREE) $(B)
 
