@@ -46,7 +46,7 @@ endif
 include bases/$(BASE)/base
 
 # "make check" is about all of them, unless one is chosen.
-OTHERS := $(if $(filter file default,$(origin BASE)$(KSRC)),$(filter-out $(BASE),$(BASES)))
+OTHERS := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(origin PACKAGE)),$(filter-out $(BASE),$(BASES))))
 
 # A user's own kernel gets a build folder of its own, and is only ever read; so does
 # another of Debian's kernels than the base's own.
