@@ -9,6 +9,7 @@
 
 #include "cpuid.h"
 #include "exit_counters.h"
+#include "exit_records.h"
 
 #define EXIT_COUNTERS_LEAVES_MASK	0xffffff00
 

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef ARCH_X86_KVM_EXIT_RECORDS_H
+#define ARCH_X86_KVM_EXIT_RECORDS_H
+
+#include <linux/kvm_host.h>
+
+#include <asm/cpufeature.h>
+#include <asm/svm.h>
+
+extern const struct file_operations kvm_exit_counters_fops;
+
+struct kvm_exit_record {
+	u64 exits;
+	u64 cycles;
+};
+
+struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket);
+struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector);
+struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm);
+
+static inline bool kvm_exit_counters_is_svm(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_SVM);
+}
+
+#endif /* ARCH_X86_KVM_EXIT_RECORDS_H */
