@@ -20,12 +20,11 @@ static __always_inline unsigned long kvm_vmx_exit_bucket(unsigned long basic_exi
 
 static __always_inline unsigned long kvm_svm_exit_bucket(u64 exit_code)
 {
+	if (exit_code - SVM_EXIT_NPF < KVM_VMEXIT_BUCKETS_SVM_HIGH)
+		return KVM_VMEXIT_BUCKETS_SVM_LOW + exit_code - SVM_EXIT_NPF;
+
 	if (exit_code < KVM_VMEXIT_BUCKETS_SVM_LOW)
 		return exit_code;
-
-	exit_code -= SVM_EXIT_NPF;
-	if (exit_code < KVM_VMEXIT_BUCKETS_SVM_HIGH)
-		return KVM_VMEXIT_BUCKETS_SVM_LOW + exit_code;
 
 	return KVM_VMEXIT_BUCKET_OTHER;
 }
@@ -67,8 +66,8 @@ static __always_inline void kvm_count_vmx_exception(struct kvm_vcpu *vcpu, u32 v
 }
 
 /*
- * Exceptions have an exit code each.  Most other exits, e.g. of instructions, need
- * but one comparison to get here.
+ * Exceptions have an exit code each.  Check for that only where exit codes need more
+ * than one comparison anyway.
  */
 static __always_inline unsigned long kvm_count_svm_exit(struct kvm_vcpu *vcpu,
 							u64 exit_code)
@@ -78,8 +77,8 @@ static __always_inline unsigned long kvm_count_svm_exit(struct kvm_vcpu *vcpu,
 
 	if (exit_code < SVM_EXIT_INTR || exit_code >= KVM_VMEXIT_BUCKETS_SVM_LOW) {
 		bucket = kvm_svm_exit_bucket(exit_code);
-		if (exit_code - SVM_EXIT_EXCP_BASE < KVM_NR_EXCEPTION_VECTORS)
-			kvm_exit_counter_add(&exceptions[exit_code - SVM_EXIT_EXCP_BASE], 1);
+		if (bucket - SVM_EXIT_EXCP_BASE < KVM_NR_EXCEPTION_VECTORS)
+			kvm_exit_counter_add(&exceptions[bucket - SVM_EXIT_EXCP_BASE], 1);
 	}
 
 	return kvm_count_exit(vcpu, bucket);

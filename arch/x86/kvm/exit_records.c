@@ -9,11 +9,25 @@
  */
 #include <linux/debugfs.h>
 #include <linux/kvm_host.h>
+#include <linux/llist.h>
 #include <linux/seq_file.h>
 
 #include <asm/vmx.h>
 
 #include "exit_records.h"
+
+/*
+ * kvm_for_each_vcpu() takes some 130 instructions per vCPU, which is a lot for what a
+ * guest does with each CPUID.  vCPUs are added when created, and never removed.
+ */
+#define for_each_vcpu_with_records(vcpu, kvm)				\
+	llist_for_each_entry(vcpu, READ_ONCE((kvm)->arch.exit_records.first), \
+			     arch.exit_records_node)
+
+void kvm_add_exit_records(struct kvm_vcpu *vcpu)
+{
+	llist_add(&vcpu->arch.exit_records_node, &vcpu->kvm->arch.exit_records);
+}
 
 static u64 read_cycles(struct kvm_vcpu *vcpu, u32 index)
 {
@@ -22,27 +36,31 @@ static u64 read_cycles(struct kvm_vcpu *vcpu, u32 index)
 
 static u64 read_vmx_exception_cycles(struct kvm_vcpu *vcpu)
 {
-	u64 cycles = read_cycles(vcpu, EXIT_REASON_EXCEPTION_NMI);
+	u64 cycles = 0;
 	int i;
 
+	if (!vcpu->arch.exit_cycles)
+		return 0;
+
 	for (i = 0; i < KVM_NR_EXCEPTION_VECTORS; i++)
-		cycles += read_cycles(vcpu, KVM_NR_VMEXIT_BUCKETS + i);
+		cycles += READ_ONCE(vcpu->arch.exit_cycles[KVM_NR_VMEXIT_BUCKETS + i]);
 
 	return cycles;
 }
 
 struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket)
 {
-	bool is_vmx_exception = !kvm_exit_counters_is_svm() &&
-				bucket == EXIT_REASON_EXCEPTION_NMI;
 	struct kvm_exit_record record = {};
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	for_each_vcpu_with_records(vcpu, kvm) {
 		record.exits += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
-		record.cycles += is_vmx_exception ? read_vmx_exception_cycles(vcpu) :
-						    read_cycles(vcpu, bucket);
+		record.cycles += read_cycles(vcpu, bucket);
+	}
+
+	if (!kvm_exit_counters_is_svm() && bucket == EXIT_REASON_EXCEPTION_NMI) {
+		for_each_vcpu_with_records(vcpu, kvm)
+			record.cycles += read_vmx_exception_cycles(vcpu);
 	}
 
 	return record;
@@ -54,9 +72,8 @@ struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector)
 							   KVM_NR_VMEXIT_BUCKETS);
 	struct kvm_exit_record record = {};
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	for_each_vcpu_with_records(vcpu, kvm) {
 		record.exits += READ_ONCE(vcpu->stat.exceptions_by_vector[vector]);
 		record.cycles += read_cycles(vcpu, index);
 	}
@@ -68,9 +85,8 @@ struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm)
 {
 	struct kvm_exit_record record = {};
 	struct kvm_vcpu *vcpu;
-	unsigned long i;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
+	for_each_vcpu_with_records(vcpu, kvm) {
 		record.exits += READ_ONCE(vcpu->arch.nr_exits);
 		record.cycles += READ_ONCE(vcpu->stat.exit_cycles);
 	}

@@ -14,6 +14,8 @@ struct kvm_exit_record {
 	u64 cycles;
 };
 
+void kvm_add_exit_records(struct kvm_vcpu *vcpu);
+
 struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket);
 struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector);
 struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm);

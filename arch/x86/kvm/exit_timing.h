@@ -34,8 +34,9 @@ static __always_inline void kvm_time_exit(struct kvm_vcpu *vcpu, unsigned long b
 /* Charge the vector instead of the exit reason that all exceptions have. */
 static __always_inline void kvm_time_vmx_exception(struct kvm_vcpu *vcpu, u32 vector)
 {
-	vcpu->arch.exit_cycles_index = KVM_NR_VMEXIT_BUCKETS +
-				       vector % KVM_NR_EXCEPTION_VECTORS;
+	if (static_branch_unlikely(&kvm_exit_timing.key))
+		vcpu->arch.exit_cycles_index = KVM_NR_VMEXIT_BUCKETS +
+					       vector % KVM_NR_EXCEPTION_VECTORS;
 }
 
 /*
