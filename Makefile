@@ -20,7 +20,7 @@ endif
 BASES    := $(patsubst bases/%/base,%,$(wildcard bases/*/base))
 MACHINES := vmx svm kvm
 # This machine itself, which is only asked to run VMs.
-ifneq ($(filter experiment% explain,$(MAKECMDGOALS)),)
+ifneq ($(filter experiment% explain bench,$(MAKECMDGOALS)),)
 MACHINES += host
 endif
 
@@ -31,7 +31,7 @@ ifeq ($(strip $(MACHINE)),)
 $(error MACHINE is empty; the machines are: $(MACHINES))
 endif
 ifneq ($(filter-out $(MACHINES),$(MACHINE)),)
-$(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(MACHINES); and host, for "make experiment" alone)
+$(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(MACHINES); and host, for "make experiment" and "make bench" alone)
 endif
 ifneq ($(filter host,$(MACHINE)),)
 ifneq ($(words $(MACHINE)),1)
@@ -79,7 +79,8 @@ LAB_TESTS := $(KVM_X86)/exit_counters_test \
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
 .PHONY: all images help setup tree kernel tests image run reader vm experiment-image experiment \
-	explain debug-image check series check-series regress kvm-unit-tests clean
+	explain debug-image bench-tools bench-image bench bench-time kernel-again check series check-series regress \
+	kvm-unit-tests clean
 .DELETE_ON_ERROR:
 
 images: image experiment-image
@@ -100,6 +101,8 @@ help:
 	@echo 'make run             boot the machines and run the selftests there'
 	@echo 'make series          write the patches as they would be posted, build/series/$(BASE)'
 	@echo 'make check-series    check these patches one by one, and other configurations'
+	@echo 'make bench           measure what exits cost, and what other tools add to them'
+	@echo 'make bench-time      measure what building and the experiment take, in seconds'
 	@echo 'make regress         compare all KVM selftests without and with the patches'
 	@echo 'make kvm-unit-tests  the same for a checkout of kvm-unit-tests, KUT='
 	@echo 'make clean           remove build/'
@@ -108,11 +111,14 @@ help:
 	@echo
 	@echo 'MACHINE="$(MACHINE)"    machines: vmx (Bochs), svm (QEMU), and kvm (QEMU with'
 	@echo '                     /dev/kvm, if it offers VMX or SVM to guests); for the'
-	@echo '                     experiment also host, this machine itself'
+	@echo '                     experiment and make bench also host, this machine itself'
 	@echo 'BASE=$(BASE)           kernel to attach to, one of: $(BASES)'
 	@echo 'KSRC=                kernel source to use instead of Debian'"'"'s package'
 	@echo 'PACKAGE=             another of Debian'"'"'s kernel sources to try, linux-source-X.Y'
 	@echo 'KUT=                 a checkout of kvm-unit-tests'
+	@echo 'UNPATCHED=           for make bench MACHINE=host, a folder of the running kernel'"'"'s'
+	@echo '                     KVM modules without the patches'
+	@echo 'RUNS=$(RUNS)               how often make bench-time does that'
 	@echo 'SUBMITTER=           "Name <address>" of who signs the series, git'"'"'s user by default'
 	@echo 'ASSISTED_BY=         what else to name there, "AGENT:MODEL [TOOL...]"'
 	@echo 'TIMEOUT=$(TIMEOUT)          seconds that a machine may run'
@@ -211,7 +217,7 @@ ifeq ($(MACHINE),host)
 $(SOURCE)/.whole: | host-check
 .PHONY: host-check
 host-check:
-	@lab/experiment check
+	@lab/$(if $(filter bench,$(MAKECMDGOALS)),bench,experiment) check
 
 experiment: vm
 	@+$(MAKE) --no-print-directory experiment-host
@@ -240,6 +246,55 @@ experiment-host:
 
 experiment-%:
 	@lab/run $* $(IMAGE)-experiment $(B)/run/$*-experiment $(TIMEOUT)
+
+# What exits cost. The tools that it is compared with come from this host.
+BENCH := $(B)/bench
+bench-tools bench: CHECK_PACKAGES := clang-19 libbpf-dev linux-perf dwarves
+bench-tools: tests
+	@mkdir -p $(BENCH)
+	@cp $(TESTS)/kvm/exit_counters_perf_test $(BENCH)
+	@$(STEP)/bench.log 'building what measures exits' sh -c ' \
+		cc -O2 -static -o $(BENCH)/ticks lab/ticks.c && \
+		cc -O2 -o $(BENCH)/bench-bpf lab/bench-bpf.c -lbpf && \
+		lab/bundle $(BENCH)/bench-bpf $(BENCH)/bpf && \
+		clang-19 -O2 -g -target bpf -idirafter /usr/include/x86_64-linux-gnu \
+			-c -o $(BENCH)/bench.bpf.o lab/bench.bpf.c'
+
+bench-image: bench-tools
+	@$(STEP)/image-bench.log 'making the image of the measurement' \
+		lab/mkimage $(TREE)/obj $(SOURCE)/obj $(BENCH) $(IMAGE)-bench
+
+ifeq ($(MACHINE),host)
+bench: bench-tools
+	@mkdir -p $(B)/run/host-bench
+	@lab/bench $(BENCH) '$(or $(UNPATCHED),-)' $(B)/run/host-bench/results.log
+	@lab/bench-report $(REPORT) - cycles $(B)/run/host-bench/results.log
+else
+bench: bench-image
+	@$(STEP)/structs.log 'compiling with debug information' \
+		lab/structs $(SOURCE) $(TREE) $(B)/structs
+	@+$(MAKE) --no-print-directory -j2 $(addprefix bench-,$(MACHINE))
+	@lab/bench-report $(REPORT) $(B)/structs $(if $(filter kvm,$(MACHINE)),cycles,instructions) \
+		$(foreach m,$(MACHINE),$(B)/run/$m-bench/results.log)
+endif
+
+bench-vmx bench-svm bench-kvm: bench-%:
+	@lab/run $* $(IMAGE)-bench $(B)/run/$*-bench $(TIMEOUT)
+
+# What the project itself takes, of which nothing depends on anything.
+RUNS ?= 5
+bench-time: experiment-image
+	@mkdir -p $(REPORT)
+	@printf 'what\tmedian\tleast\tmost\n' > $(REPORT)/bench-time.tsv
+	@+lab/repeat $(RUNS) 'both kernels' $(B)/log/bench-time.log \
+		$(MAKE) --no-print-directory kernel-again >> $(REPORT)/bench-time.tsv
+	@+lab/repeat $(RUNS) 'experiment' $(B)/log/bench-time.log \
+		$(MAKE) --no-print-directory experiment >> $(REPORT)/bench-time.tsv
+	@cat $(REPORT)/bench-time.tsv
+
+kernel-again:
+	@rm -rf $(SOURCE)/obj $(TREE)/obj
+	@+$(MAKE) --no-print-directory kernel
 
 # A kernel that looks for bugs, for one of the runs of "make check".
 $(TREE)/obj-%/.configured: lab/kernel.config lab/%.config | tree
