@@ -24,8 +24,8 @@ ifneq ($(filter experiment% explain bench,$(MAKECMDGOALS)),)
 MACHINES += host
 endif
 
-ifneq ($(filter-out $(BASES),$(BASE)),)
-$(error Unknown BASE '$(BASE)'; this project attaches to: $(BASES))
+ifneq ($(words $(BASE))$(filter-out $(BASES),$(BASE)),1)
+$(error BASE='$(BASE)' is not one of the kernels that this project attaches to: $(BASES))
 endif
 ifeq ($(strip $(MACHINE)),)
 $(error MACHINE is empty; the machines are: $(MACHINES))
@@ -121,6 +121,7 @@ help:
 	@echo 'RUNS=$(RUNS)               how often make bench-time does that'
 	@echo 'SUBMITTER=           "Name <address>" of who signs the series, git'"'"'s user by default'
 	@echo 'ASSISTED_BY=         what else to name there, "AGENT:MODEL [TOOL...]"'
+	@echo 'FORMAT_PATCH=        options of git format-patch for the series, e.g. "-v2 --rfc"'
 	@echo 'TIMEOUT=$(TIMEOUT)          seconds that a machine may run'
 	@echo 'GUEST_KERNEL=        for the experiment, a bzImage of your own'
 	@echo 'GUEST_INITRD=        and an initramfs, whose /workload is what the VM does'
@@ -135,7 +136,7 @@ setup:
 
 # Source: unpacked aside and renamed, so that what has the name is whole.
 ifdef KSRC
-ifeq ($(wildcard $(KSRC)/arch/x86/kvm/x86.c),)
+ifeq ($(wildcard $(KSRC)/arch/x86/kvm/x86.c)$(filter help clean,$(MAKECMDGOALS)),)
 $(error KSRC=$(KSRC) is not a Linux source tree: it has no arch/x86/kvm/x86.c)
 endif
 
@@ -358,7 +359,7 @@ regress: suite-unpatched suite-patched
 
 ifneq ($(filter kvm-unit-tests%,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(KUT)/x86/unittests.cfg),)
-$(error KUT=$(KUT) is not a checkout of kvm-unit-tests: it has no x86/unittests.cfg)
+$(error KUT=$(KUT) is not a checkout of kvm-unit-tests (git clone https://gitlab.com/kvm-unit-tests/kvm-unit-tests): it has no x86/unittests.cfg)
 endif
 endif
 
