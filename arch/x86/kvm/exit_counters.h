@@ -55,8 +55,8 @@ static __always_inline unsigned long kvm_count_vmx_exit(struct kvm_vcpu *vcpu,
 }
 
 /*
- * Count the exit that kvm_count_vmx_exit() just counted by its exception vector,
- * too.  All exceptions have the same VMX exit reason.
+ * Count the exit that kvm_count_vmx_exit() just counted by its exception
+ * vector, too.  All exceptions have the same VMX exit reason.
  */
 static __always_inline void kvm_count_vmx_exception(struct kvm_vcpu *vcpu, u32 vector)
 {
@@ -66,8 +66,8 @@ static __always_inline void kvm_count_vmx_exception(struct kvm_vcpu *vcpu, u32 v
 }
 
 /*
- * Exceptions have an exit code each.  Check for that only where exit codes need more
- * than one comparison anyway.
+ * Exceptions have an exit code each.  Check for that only where exit codes need
+ * more than one comparison anyway.
  */
 static __always_inline unsigned long kvm_count_svm_exit(struct kvm_vcpu *vcpu,
 							u64 exit_code)

@@ -76,7 +76,7 @@ static bool get_exits_by_vector(struct kvm *kvm, u32 vector,
 
 /*
  * Answer CPUID for the exit counters' leaves.  Return false, with the registers
- * untouched, if the leaf is another one or if the guest may not see the counters.
+ * untouched, if the leaf is another one or the guest may not see the counters.
  */
 bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 			     u32 *ecx, u32 *edx)

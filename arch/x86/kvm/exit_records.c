@@ -4,26 +4,32 @@
  *
  * The counters are the vCPUs' own.  Whoever reads them sums over the VM's vCPUs
  * while these run, so a sum is a snapshot that is exact only for vCPUs that do
- * not exit meanwhile.  32-bit kernels may read a count while it is written in two
- * halves, as with all of KVM's stats.
+ * not exit meanwhile.  32-bit kernels may read a count while it is written in
+ * two halves, as with all of KVM's stats.
  */
-#include <linux/debugfs.h>
+#include <linux/fs.h>
 #include <linux/kvm_host.h>
 #include <linux/llist.h>
 #include <linux/seq_file.h>
 
+#include <asm/svm.h>
 #include <asm/vmx.h>
 
 #include "exit_records.h"
 
 /*
- * kvm_for_each_vcpu() takes some 130 instructions per vCPU, which is a lot for what a
- * guest does with each CPUID.  vCPUs are added when created, and never removed.
+ * Not kvm_for_each_vcpu(), which looks each vCPU up in an xarray: a guest that
+ * may read its records does so with CPUID, i.e. as often as it likes.
  */
 #define for_each_vcpu_with_records(vcpu, kvm)				\
 	llist_for_each_entry(vcpu, READ_ONCE((kvm)->arch.exit_records.first), \
 			     arch.exit_records_node)
 
+/*
+ * Once the vCPU cannot fail to be created anymore, as it stays on the list until
+ * the VM is destroyed.  A vCPU that userspace runs before, by guessing its file
+ * descriptor, is not seen until then.
+ */
 void kvm_add_exit_records(struct kvm_vcpu *vcpu)
 {
 	llist_add(&vcpu->arch.exit_records_node, &vcpu->kvm->arch.exit_records);
@@ -50,16 +56,15 @@ static u64 read_vmx_exception_cycles(struct kvm_vcpu *vcpu)
 
 struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket)
 {
+	bool is_vmx_exception = !kvm_exit_counters_is_svm() &&
+				bucket == EXIT_REASON_EXCEPTION_NMI;
 	struct kvm_exit_record record = {};
 	struct kvm_vcpu *vcpu;
 
 	for_each_vcpu_with_records(vcpu, kvm) {
 		record.exits += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
 		record.cycles += read_cycles(vcpu, bucket);
-	}
-
-	if (!kvm_exit_counters_is_svm() && bucket == EXIT_REASON_EXCEPTION_NMI) {
-		for_each_vcpu_with_records(vcpu, kvm)
+		if (is_vmx_exception)
 			record.cycles += read_vmx_exception_cycles(vcpu);
 	}
 

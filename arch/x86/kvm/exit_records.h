@@ -5,7 +5,6 @@
 #include <linux/kvm_host.h>
 
 #include <asm/cpufeature.h>
-#include <asm/svm.h>
 
 extern const struct file_operations kvm_exit_counters_fops;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Timing of VM-Exits: what userspace asks for.
+ * Exit counters: what userspace asks for, above all that exits are timed.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

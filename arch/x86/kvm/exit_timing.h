@@ -20,8 +20,8 @@ void kvm_vcpu_destroy_exit_timing(struct kvm_vcpu *vcpu);
 int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap);
 
 /*
- * Take the time of the VM-Exit that was just counted.  Do so even if this VM did not
- * ask for it, as kvm_charge_exit() has to look anyway.
+ * Take the time of the VM-Exit that was just counted.  Do so even if this VM did
+ * not ask for it, as kvm_charge_exit() has to look anyway.
  */
 static __always_inline void kvm_time_exit(struct kvm_vcpu *vcpu, unsigned long bucket)
 {
@@ -40,9 +40,10 @@ static __always_inline void kvm_time_vmx_exception(struct kvm_vcpu *vcpu, u32 ve
 }
 
 /*
- * Charge the cycles since the last VM-Exit to it, where the kvm_entry tracepoint
- * fires.  A TSC that went backwards, e.g. because the vCPU migrated to a CPU whose
- * TSC is behind, adds nothing.  Neither does an entry that follows a failed one.
+ * Charge the cycles since the last VM-Exit to it, once the kvm_entry tracepoint
+ * has fired.  A TSC that went backwards, e.g. because the vCPU migrated to a CPU
+ * whose TSC is behind, adds nothing.  Neither does an entry that follows one that
+ * was charged, but failed without an exit.
  */
 static __always_inline void kvm_charge_exit(struct kvm_vcpu *vcpu)
 {

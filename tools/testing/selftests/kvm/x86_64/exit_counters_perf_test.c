@@ -21,7 +21,8 @@
 #define NR_READS		11
 #define MAX_RUNNING_VCPUS	4
 
-#define FAR_FUTURE_TSC		BIT_ULL(62)
+/* A deadline that VMX' preemption timer can hold, and far enough not to pass. */
+#define DEADLINE_CYCLES		BIT_ULL(31)
 
 /* To an APIC that does not exist. */
 #define NOBODYS_IPI		(0xfffeull << 32 | APIC_INT_ASSERT | 0x20)
@@ -29,11 +30,15 @@
 /* Nothing in KVM claims it, so it exits to userspace. */
 #define UNCLAIMED_PORT		0x80
 
-/* Pages that a vCPU touches first, one per run. */
+/*
+ * Pages that a vCPU touches first, one per run.  KVM may map the aligned pages
+ * around one, too.
+ */
 #define PAGES_SLOT		10
 #define PAGES_GPA		0x80000000ull
 #define PAGES_GVA		0xc0000000ull
-#define PAGES_SIZE		(NR_RUNS * PAGE_SIZE)
+#define PAGES_PER_RUN		8
+#define NR_PAGES		(NR_RUNS * PAGES_PER_RUN)
 
 enum measurement {
 	CPUID_EXIT,
@@ -64,15 +69,20 @@ static u64 cpuid_exit(int vcpu_id, int run)
 	return rdtsc() - start;
 }
 
-/* KVM emulates the TSC deadline timer in its fastpath only where VMX has a timer. */
+/*
+ * The deadline timer is for the fastpath only where KVM has a timer of VMX to use,
+ * before it became so for all.  On AMD, send an IPI that exits for its MSR unless
+ * AVIC takes it.
+ */
 static u64 wrmsr_fastpath(int vcpu_id, int run)
 {
+	u64 deadline = rdtsc() + DEADLINE_CYCLES;
 	u64 start = rdtsc();
 
 	if (host_cpu_is_amd)
-		x2apic_write_reg(APIC_ICR, NOBODYS_IPI);
+		wrmsr(APIC_BASE_MSR + (APIC_ICR >> 4), NOBODYS_IPI);
 	else
-		wrmsr(MSR_IA32_TSC_DEADLINE, FAR_FUTURE_TSC);
+		wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
 
 	return rdtsc() - start;
 }
@@ -87,7 +97,8 @@ static u64 pio_userspace(int vcpu_id, int run)
 
 static u64 page_touch(int vcpu_id, int run)
 {
-	u8 *page = (u8 *)PAGES_GVA + vcpu_id * PAGES_SIZE + run * PAGE_SIZE;
+	u64 nr = vcpu_id * NR_PAGES + run * PAGES_PER_RUN;
+	u8 *page = (u8 *)PAGES_GVA + nr * PAGE_SIZE;
 	u64 start = rdtsc();
 
 	WRITE_ONCE(*page, 1);
@@ -127,17 +138,17 @@ static u64 read_all_leaves(int vcpu_id, int run)
 	return rdtsc() - start;
 }
 
-static void measure(int vcpu_id, enum measurement m, u64 (*exit)(int vcpu_id, int run))
+static void measure(int vcpu_id, enum measurement m, u64 (*time)(int vcpu_id, int run))
 {
 	int i;
 
 	for (i = 0; i < nr_runs(m); i++)
-		cycles[vcpu_id][m][i] = exit(vcpu_id, i);
+		cycles[vcpu_id][m][i] = time(vcpu_id, i);
 }
 
 static void guest_code(int vcpu_id)
 {
-	u32 eax, ebx, ecx, edx;
+	u32 eax, signature[3];
 
 	x2apic_enable();
 	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | APIC_LVT_MASKED);
@@ -147,8 +158,9 @@ static void guest_code(int vcpu_id)
 	measure(vcpu_id, PIO_USERSPACE, pio_userspace);
 	measure(vcpu_id, PAGE_TOUCH, page_touch);
 
-	__cpuid(KVM_CPUID_EXIT_COUNTERS, 0, &eax, &ebx, &ecx, &edx);
-	if (eax == KVM_CPUID_EXIT_COUNTERS_TOTAL) {
+	__cpuid(KVM_CPUID_EXIT_COUNTERS, 0, &eax, &signature[0], &signature[1],
+		&signature[2]);
+	if (!memcmp(signature, KVM_CPUID_EXIT_COUNTERS_SIGNATURE, sizeof(signature))) {
 		measure(vcpu_id, READ_TOTAL, read_total);
 		measure(vcpu_id, READ_REASON, read_reason);
 		measure(vcpu_id, READ_ALL_LEAVES, read_all_leaves);
@@ -206,6 +218,7 @@ static void print(const char *what, enum measurement m, int nr_vcpus)
 	for (i = 0; i < nr_vcpus; i++)
 		largest = max(largest, median(cycles[i][m], nr_runs(m)));
 
+	/* The guest did not measure what it does not have. */
 	if (largest)
 		printf("perf\t%s\t%lu\n", what, largest);
 }
@@ -218,13 +231,14 @@ static const char *page_touch_name(void)
 	return host_cpu_is_amd ? "npf" : "ept_violation";
 }
 
+static char buf[65536];
+
 /* What the host pays to read all stats of a vCPU, and the VM's exit counters. */
 static void measure_host_reads(struct kvm_vcpu *vcpu)
 {
 	u64 stats[NR_READS], debugfs[NR_READS];
 	struct kvm_stats_header header;
 	char path[PATH_MAX];
-	static char buf[65536];
 	int i, fd;
 	ssize_t n;
 	u64 start;
@@ -242,8 +256,10 @@ static void measure_host_reads(struct kvm_vcpu *vcpu)
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/exit_counters",
 		 getpid(), vcpu->vm->fd);
-	if (access(path, R_OK))
+	if (access(path, R_OK)) {
+		pr_info("%s: %s\n", path, strerror(errno));
 		return;
+	}
 
 	for (i = 0; i < NR_READS; i++) {
 		start = rdtsc();
@@ -261,7 +277,8 @@ static void measure_host_reads(struct kvm_vcpu *vcpu)
 static void help(const char *name)
 {
 	printf("usage: %s [-h] [-m mask] [-v vcpus] [-c vcpus]\n", name);
-	printf("-m: Enable KVM_CAP_X86_EXIT_COUNTERS with this mask.\n");
+	printf("-m: Enable KVM_CAP_X86_EXIT_COUNTERS with this mask (default: what\n"
+	       "    the module parameter kvm.exit_counters says).\n");
 	printf("-v: Number of vCPUs that run at the same time, 1 to %d (default: 1).\n",
 	       MAX_RUNNING_VCPUS);
 	printf("-c: Number of vCPUs that are created, at least those that run.\n");
@@ -269,13 +286,14 @@ static void help(const char *name)
 
 int main(int argc, char *argv[])
 {
-	int opt, i, nr_running = 1, nr_created = 0;
 	struct kvm_vcpu *vcpus[MAX_RUNNING_VCPUS];
 	pthread_t threads[MAX_RUNNING_VCPUS];
+	int nr_running = 1, nr_created = 0;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
-	u64 nr_pages;
 	long mask = -1;
+	u64 nr_pages;
+	int opt, i;
 
 	while ((opt = getopt(argc, argv, "hm:v:c:")) != -1) {
 		switch (opt) {
@@ -298,11 +316,14 @@ int main(int argc, char *argv[])
 		    MAX_RUNNING_VCPUS);
 	nr_created = max(nr_created, nr_running);
 
+	if (mask >= 0)
+		TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
+
 	vm = vm_create(nr_created);
 	if (mask >= 0)
 		vm_enable_cap(vm, KVM_CAP_X86_EXIT_COUNTERS, mask);
 
-	nr_pages = nr_running * NR_RUNS;
+	nr_pages = nr_running * NR_PAGES;
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, PAGES_GPA, PAGES_SLOT,
 				    nr_pages, 0);
 	virt_map(vm, PAGES_GVA, PAGES_GPA, nr_pages);
