@@ -83,12 +83,12 @@ LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 	kvm-unit-tests clean
 .DELETE_ON_ERROR:
 
-images: image experiment-image
-
 all: images
 	@+$(MAKE) --no-print-directory -j2 $(foreach m,$(MACHINE),experiment-$m run-$m)
 	@lab/report $(REPORT) $(foreach m,$(MACHINE),$(B)/run/$m/results.log)
 	@$(MAKE) --no-print-directory explain
+
+images: image experiment-image
 
 help:
 	@echo 'make                 do everything: kernel, selftests, machines, experiment, tables'
