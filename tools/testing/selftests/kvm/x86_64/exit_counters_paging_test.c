@@ -217,7 +217,8 @@ static void check_stage(enum stage stage, const struct expectation *want,
 static void print_split_line(const char *code, const char *name, u64 exits)
 {
 	if (exits)
-		printf("split\t%s\t%s\t%s\t%s\t%lu\t0\n", host_cpu_is_amd ? "svm" : "vmx",
+		printf("split\t%s\t%s\t%s\t%s\t%lu\t0\n",
+		       host_cpu_is_amd ? "svm" : "vmx",
 		       kvm_is_tdp_enabled() ? "tdp" : "shadow", code, name, exits);
 }
 

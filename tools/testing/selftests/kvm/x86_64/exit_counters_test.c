@@ -298,7 +298,8 @@ TEST_F(exit_counters, guest_view_equals_host_view)
 		guest = view->vectors[vector].exits;
 		host = counters.exceptions[vector];
 		exceptions += host;
-		TEST_ASSERT(!host_cpu_is_amd || host == counters.exits[SVM_EXIT_EXCP_BASE + vector],
+		TEST_ASSERT(!host_cpu_is_amd ||
+			    host == counters.exits[SVM_EXIT_EXCP_BASE + vector],
 			    "Exception %d: %lu by vector, %lu by exit code", vector, host,
 			    counters.exits[SVM_EXIT_EXCP_BASE + vector]);
 		TEST_ASSERT(guest == host || (vector == NMI_VECTOR && guest < host),
@@ -306,7 +307,8 @@ TEST_F(exit_counters, guest_view_equals_host_view)
 			    vector, guest, host);
 	}
 
-	TEST_ASSERT(host_cpu_is_amd || exceptions == counters.exits[EXIT_REASON_EXCEPTION_NMI],
+	TEST_ASSERT(host_cpu_is_amd ||
+		    exceptions == counters.exits[EXIT_REASON_EXCEPTION_NMI],
 		    "%lu exceptions by vector, %lu by exit reason", exceptions,
 		    counters.exits[EXIT_REASON_EXCEPTION_NMI]);
 
@@ -822,21 +824,28 @@ static const u32 svm_unused[] = { 0x01, 0x1f, 0x2f, 0x5f, 0x7d, 0xa3, 0xa6, 0x40
 
 static void guest_leaves_code(u64 mask)
 {
-	const u32 *undefined = host_cpu_is_amd ? svm_undefined : vmx_undefined;
-	const u32 *unused = host_cpu_is_amd ? svm_unused : vmx_unused;
-	int nr_undefined = host_cpu_is_amd ? ARRAY_SIZE(svm_undefined) :
-					     ARRAY_SIZE(vmx_undefined);
-	int nr_unused = host_cpu_is_amd ? ARRAY_SIZE(svm_unused) : ARRAY_SIZE(vmx_unused);
 	const u32 *signature = (const u32 *)KVM_CPUID_EXIT_COUNTERS_SIGNATURE;
+	int nr_undefined = ARRAY_SIZE(vmx_undefined);
+	int nr_unused = ARRAY_SIZE(vmx_unused);
+	u32 isa = KVM_CPUID_EXIT_COUNTERS_ISA_VMX;
+	const u32 *undefined = vmx_undefined;
+	const u32 *unused = vmx_unused;
 	struct exit_record record;
 	u32 leaf;
 	int i, j;
 
+	if (host_cpu_is_amd) {
+		isa = KVM_CPUID_EXIT_COUNTERS_ISA_SVM;
+		nr_undefined = ARRAY_SIZE(svm_undefined);
+		nr_unused = ARRAY_SIZE(svm_unused);
+		undefined = svm_undefined;
+		unused = svm_unused;
+	}
+
 	guest_assert_leaf(KVM_CPUID_EXIT_COUNTERS, 0, KVM_CPUID_EXIT_COUNTERS_TOTAL,
 			  signature[0], signature[1], signature[2]);
 	guest_assert_leaf(KVM_CPUID_EXIT_COUNTERS_INFO, 0, KVM_CPUID_EXIT_COUNTERS_REVISION, mask,
-			  host_cpu_is_amd ? KVM_CPUID_EXIT_COUNTERS_ISA_SVM :
-					    KVM_CPUID_EXIT_COUNTERS_ISA_VMX, 0);
+			  isa, 0);
 
 	for (leaf = KVM_CPUID_EXIT_COUNTERS_INFO + 1;
 	     leaf < KVM_CPUID_EXIT_COUNTERS_VECTOR; leaf++)
