@@ -345,7 +345,9 @@ int main(int argc, char *argv[])
 
 	sync_global_from_guest(vm, cycles);
 	print("cpuid", CPUID_EXIT, nr_running);
-	print("wrmsr_fastpath", WRMSR_FASTPATH, nr_running);
+	/* AVIC sends the IPI without an exit. */
+	if (!host_cpu_is_amd || !get_kvm_amd_param_bool("avic"))
+		print("wrmsr_fastpath", WRMSR_FASTPATH, nr_running);
 	print("pio_userspace", PIO_USERSPACE, nr_running);
 	if (page_touch_name())
 		print(page_touch_name(), PAGE_TOUCH, nr_running);
