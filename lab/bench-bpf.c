@@ -5,11 +5,9 @@
  *
  * usage: bench-bpf OBJECT COMMAND [ARGUMENT...]
  */
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
