@@ -6,6 +6,8 @@
 #include <linux/nospec.h>
 
 #include <asm/kvm_para.h>
+#include <asm/svm.h>
+#include <asm/vmx.h>
 
 #include "cpuid.h"
 #include "exit_counters.h"
@@ -13,9 +15,8 @@
 
 #define EXIT_COUNTERS_LEAVES_MASK	0xffffff00
 
-/* Immediate WRMSRNS and idle HLT, which not every kernel knows by name. */
-#define VMX_LAST_BASIC_EXIT_REASON	85
-#define SVM_LAST_LOW_EXIT_CODE		0xa6
+#define VMX_LAST_BASIC_EXIT_REASON	EXIT_REASON_MSR_WRITE_IMM
+#define SVM_LAST_LOW_EXIT_CODE		SVM_EXIT_IDLE_HLT
 
 /* Whether Intel's SDM assigns the number to a basic exit reason. */
 static bool vmx_exit_reason_is_defined(u32 reason)
@@ -81,7 +82,7 @@ static bool get_exits_by_vector(struct kvm *kvm, u32 vector,
 bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 			     u32 *ecx, u32 *edx)
 {
-	const u32 *signature = (const u32 *)KVM_CPUID_EXIT_COUNTERS_SIGNATURE;
+	const u32 *signature = (const u32 *)KVM_EXIT_COUNTERS_SIGNATURE;
 	u32 function = *eax, index = *ecx;
 	struct kvm_exit_record record;
 	struct kvm *kvm = vcpu->kvm;
@@ -99,10 +100,10 @@ bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 		*edx = signature[2];
 		return true;
 	case KVM_CPUID_EXIT_COUNTERS_INFO:
-		*eax = KVM_CPUID_EXIT_COUNTERS_REVISION;
+		*eax = KVM_EXIT_COUNTERS_REVISION;
 		*ebx = kvm->arch.exit_counters;
-		*ecx = kvm_exit_counters_is_svm() ? KVM_CPUID_EXIT_COUNTERS_ISA_SVM :
-						    KVM_CPUID_EXIT_COUNTERS_ISA_VMX;
+		*ecx = kvm_exit_counters_is_svm() ? KVM_EXIT_COUNTERS_ISA_SVM :
+						    KVM_EXIT_COUNTERS_ISA_VMX;
 		*edx = 0;
 		return true;
 	case KVM_CPUID_EXIT_COUNTERS_VECTOR:

@@ -251,7 +251,7 @@ static void read_info(struct table *t)
 	__u32 regs[4];
 
 	cpuid(KVM_CPUID_EXIT_COUNTERS, 0, regs);
-	if (memcmp(&regs[1], KVM_CPUID_EXIT_COUNTERS_SIGNATURE, 3 * sizeof(regs[0]))) {
+	if (memcmp(&regs[1], KVM_EXIT_COUNTERS_SIGNATURE, 3 * sizeof(regs[0]))) {
 		cpuid(CPUID_FEATURES, 0, regs);
 		if (!(regs[2] & CPUID_ECX_HYPERVISOR))
 			errx(STATUS_NO_LEAVES,
@@ -264,17 +264,17 @@ static void read_info(struct table *t)
 	}
 
 	cpuid(KVM_CPUID_EXIT_COUNTERS_INFO, 0, regs);
-	if (regs[0] != KVM_CPUID_EXIT_COUNTERS_REVISION)
+	if (regs[0] != KVM_EXIT_COUNTERS_REVISION)
 		errx(EXIT_FAILURE,
 		     "revision %u of the leaves is unknown to this program, which knows %u",
-		     regs[0], KVM_CPUID_EXIT_COUNTERS_REVISION);
-	if (regs[2] != KVM_CPUID_EXIT_COUNTERS_ISA_VMX &&
-	    regs[2] != KVM_CPUID_EXIT_COUNTERS_ISA_SVM)
+		     regs[0], KVM_EXIT_COUNTERS_REVISION);
+	if (regs[2] != KVM_EXIT_COUNTERS_ISA_VMX &&
+	    regs[2] != KVM_EXIT_COUNTERS_ISA_SVM)
 		errx(EXIT_FAILURE, "the leaves are of an unknown vendor, %u", regs[2]);
 
 	t->revision = regs[0];
 	t->mask = regs[1];
-	t->is_svm = regs[2] == KVM_CPUID_EXIT_COUNTERS_ISA_SVM;
+	t->is_svm = regs[2] == KVM_EXIT_COUNTERS_ISA_SVM;
 }
 
 static __u64 nr_exceptions(const struct table *t)
@@ -492,9 +492,9 @@ static void parse_header(struct table *t)
 			snapshot_error("no %s in the header", fields[i].key);
 	}
 
-	if (t->revision != KVM_CPUID_EXIT_COUNTERS_REVISION)
+	if (t->revision != KVM_EXIT_COUNTERS_REVISION)
 		snapshot_error("revision %llu of the leaves, this program knows %u",
-			       t->revision, KVM_CPUID_EXIT_COUNTERS_REVISION);
+			       t->revision, KVM_EXIT_COUNTERS_REVISION);
 }
 
 static int parse_row(struct table *t)

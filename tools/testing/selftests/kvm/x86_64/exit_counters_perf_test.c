@@ -65,9 +65,9 @@ static u64 cpuid_exit(int vcpu_id, int run)
 }
 
 /*
- * The deadline timer is for the fastpath only where KVM has a timer of VMX to use,
- * before it became so for all.  On AMD, send an IPI that exits for its MSR unless
- * AVIC takes it.
+ * On Intel, set the TSC deadline, which the fastpath handles if KVM uses the VMX
+ * preemption timer.  On AMD, send an IPI that exits for its MSR unless AVIC takes
+ * it.
  */
 static u64 wrmsr_fastpath(int vcpu_id, int run)
 {
@@ -155,7 +155,7 @@ static void guest_code(int vcpu_id)
 
 	__cpuid(KVM_CPUID_EXIT_COUNTERS, 0, &eax, &signature[0], &signature[1],
 		&signature[2]);
-	if (!memcmp(signature, KVM_CPUID_EXIT_COUNTERS_SIGNATURE, sizeof(signature))) {
+	if (!memcmp(signature, KVM_EXIT_COUNTERS_SIGNATURE, sizeof(signature))) {
 		measure(vcpu_id, READ_TOTAL, read_total);
 		measure(vcpu_id, READ_REASON, read_reason);
 		measure(vcpu_id, READ_ALL_LEAVES, read_all_leaves);

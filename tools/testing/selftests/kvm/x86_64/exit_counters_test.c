@@ -824,10 +824,10 @@ static const u32 svm_unused[] = { 0x01, 0x1f, 0x2f, 0x5f, 0x7d, 0xa3, 0xa6, 0x40
 
 static void guest_leaves_code(u64 mask)
 {
-	const u32 *signature = (const u32 *)KVM_CPUID_EXIT_COUNTERS_SIGNATURE;
+	const u32 *signature = (const u32 *)KVM_EXIT_COUNTERS_SIGNATURE;
 	int nr_undefined = ARRAY_SIZE(vmx_undefined);
 	int nr_unused = ARRAY_SIZE(vmx_unused);
-	u32 isa = KVM_CPUID_EXIT_COUNTERS_ISA_VMX;
+	u32 isa = KVM_EXIT_COUNTERS_ISA_VMX;
 	const u32 *undefined = vmx_undefined;
 	const u32 *unused = vmx_unused;
 	struct exit_record record;
@@ -835,7 +835,7 @@ static void guest_leaves_code(u64 mask)
 	int i, j;
 
 	if (host_cpu_is_amd) {
-		isa = KVM_CPUID_EXIT_COUNTERS_ISA_SVM;
+		isa = KVM_EXIT_COUNTERS_ISA_SVM;
 		nr_undefined = ARRAY_SIZE(svm_undefined);
 		nr_unused = ARRAY_SIZE(svm_unused);
 		undefined = svm_undefined;
@@ -844,7 +844,7 @@ static void guest_leaves_code(u64 mask)
 
 	guest_assert_leaf(KVM_CPUID_EXIT_COUNTERS, 0, KVM_CPUID_EXIT_COUNTERS_TOTAL,
 			  signature[0], signature[1], signature[2]);
-	guest_assert_leaf(KVM_CPUID_EXIT_COUNTERS_INFO, 0, KVM_CPUID_EXIT_COUNTERS_REVISION, mask,
+	guest_assert_leaf(KVM_CPUID_EXIT_COUNTERS_INFO, 0, KVM_EXIT_COUNTERS_REVISION, mask,
 			  isa, 0);
 
 	for (leaf = KVM_CPUID_EXIT_COUNTERS_INFO + 1;
