@@ -31,7 +31,7 @@ static __always_inline unsigned long kvm_svm_exit_bucket(u64 exit_code)
 
 static __always_inline void kvm_exit_counter_add(u64 *counter, u64 n)
 {
-	/* Whoever reads this on another CPU gets the old value or the new one. */
+	/* Readers on other CPUs tolerate a stale value, and on 32-bit kernels a torn one. */
 	data_race(*counter += n);
 }
 
