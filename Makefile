@@ -167,6 +167,7 @@ endif
 
 tree: $(SOURCE)/.whole
 	@bases/mktree $(BASE) $(SOURCE) $(TREE)
+	@$(if $(filter tree,$(MAKECMDGOALS)),echo "The patched kernel source is in $(TREE:$(CURDIR)/%=%)")
 
 # The unpatched kernel is built first.  The patched one starts from a copy of its
 # objects, and rebuilds what the patches touch.
