@@ -61,6 +61,7 @@ B := $(CURDIR)/build/$(BASE)$(if $(filter command,$(origin PACKAGE)),-$(PACKAGE)
 endif
 SOURCE  := $(B)/source
 TREE    := $(B)/linux
+HEADERS := $(B)/headers
 TESTS   := $(B)/kselftest
 IMAGE   := $(B)/image
 VM      := $(B)/vm
@@ -69,7 +70,7 @@ REPORT  := $(CURDIR)/build/report
 # Cycles of one processor are not to be taken for the laboratory's instructions.
 BENCHED := $(REPORT)$(if $(filter host kvm,$(MACHINE)),/$(MACHINE))
 SUITES  := $(B)/suites
-TARBALL := $(if $(SUITE),$(B)/download,/usr/src)/$(PACKAGE).tar.xz
+TARBALL := $(if $(SUITE),$(B)/download)/usr/src/$(PACKAGE).tar.xz
 
 JOBS := -j$(shell nproc)
 STEP := $(CURDIR)/lab/step $(B)/log
@@ -83,8 +84,8 @@ LAB_TESTS := $(KVM_X86)/exit_counters_test \
 	     kvm_binary_stats_test
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
-.PHONY: all images help setup tree kernel tests image run reader vm experiment-image experiment \
-	explain debug-image bench-tools bench-image bench bench-time kernel-again check series check-series regress \
+.PHONY: all images help setup tree kernel headers tests image run reader vm experiment-image experiment \
+	explain debug-image check-packages bench-tools bench-image bench bench-time kernel-again check series check-series regress \
 	kvm-unit-tests clean
 .DELETE_ON_ERROR:
 
@@ -137,7 +138,7 @@ help:
 setup:
 	@lab/mkvm check '$(or $(GUEST_KERNEL),-)' '$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' \
 		'$(GUEST_CPUS)' $(if $(filter host,$(MACHINE)),1048576,640)
-	@lab/setup $(B) $(if $(KSRC)$(SUITE),,$(PACKAGE)) $(CHECK_PACKAGES) -- $(MACHINE)
+	@lab/setup $(B) $(if $(KSRC)$(SUITE),,$(PACKAGE)) $(NEEDS) $(CHECK_PACKAGES) -- $(MACHINE)
 
 # Source: unpacked aside and renamed, so that what has the name is whole.
 ifdef KSRC
@@ -155,7 +156,7 @@ else
 ifdef SUITE
 $(TARBALL): | setup
 	@$(STEP)/fetch.log 'fetching $(PACKAGE) of $(SUITE)' \
-		lab/fetch $(PACKAGE) $(SUITE) $(dir $@)
+		lab/fetch $(SUITE) $(B)/download $(PACKAGE)
 endif
 
 $(SOURCE)/.whole: $(or $(SUITE:%=$(TARBALL)),$(wildcard $(TARBALL))) | setup
@@ -189,27 +190,31 @@ $(TREE)/obj/.seeded: $(SOURCE)/obj/.built | tree
 
 kernel: tree $(TREE)/obj/.seeded
 	@$(STEP)/kernel.log 'building the patched kernel' \
-		$(MAKE) -C $(TREE) O=$(TREE)/obj $(JOBS) bzImage modules headers
+		$(MAKE) -C $(TREE) O=$(TREE)/obj $(JOBS) bzImage modules
 
-tests: kernel
+headers: tree
+	@$(STEP)/headers.log 'installing the headers' \
+		$(MAKE) -C $(TREE) O=$(HEADERS) $(JOBS) headers
+
+tests: headers
 	@$(STEP)/tests.log 'building the selftests' \
-		$(MAKE) -C $(TREE)/tools/testing/selftests $(JOBS) O=$(TREE)/obj \
+		$(MAKE) -C $(TREE)/tools/testing/selftests $(JOBS) O=$(HEADERS) \
 			TARGETS=kvm install INSTALL_PATH=$(TESTS) LDFLAGS=-static \
 			FORCE_TARGETS=1 'TEST_GEN_PROGS_$(KVM_X86)=$(LAB_TESTS)' \
 			'TEST_GEN_PROGS_EXTENDED_$(KVM_X86)=$(LAB_EXTENDED)' \
 			'TEST_PROGS_$(KVM_X86)=$(KVM_X86)/exit_counters_paging_test.sh'
 
-image: tests
+image: kernel tests
 	@$(STEP)/image.log 'making the image' \
 		lab/mkimage $(TREE)/obj $(SOURCE)/obj $(TESTS) $(IMAGE)
 
-reader: kernel
+reader: headers
 	@mkdir -p $(dir $(READER))
 	@$(STEP)/reader.log 'building kvm_exits' \
 		$(MAKE) -C $(TREE)/tools/kvm/kvm_exits OUTPUT=$(dir $(READER)) LDFLAGS=-static \
-			KHDR_INCLUDES='-isystem $(TREE)/obj/usr/include'
+			KHDR_INCLUDES='-isystem $(HEADERS)/usr/include'
 
-vm: reader
+vm: kernel reader
 	@$(STEP)/vm.log 'making the VM of the experiment' \
 		lab/mkvm '$(or $(GUEST_KERNEL),$(TREE)/obj/arch/x86/boot/bzImage)' \
 			'$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' '$(GUEST_CPUS)' \
@@ -267,7 +272,7 @@ bench-tools: tests
 		clang-19 -O2 -g -target bpf -idirafter /usr/include/x86_64-linux-gnu \
 			-c -o $(BENCH)/bench.bpf.o lab/bench.bpf.c'
 
-bench-image: bench-tools
+bench-image: kernel bench-tools
 	@$(STEP)/image-bench.log 'making the image of the measurement' \
 		lab/mkimage $(TREE)/obj $(SOURCE)/obj $(BENCH) $(IMAGE)-bench
 
@@ -315,7 +320,10 @@ debug-image: $(TREE)/obj-$(DEBUG)/.configured tests
 	@$(STEP)/image-$(DEBUG).log 'making its image' \
 		lab/mkimage $(TREE)/obj-$(DEBUG) - $(TESTS) $(IMAGE)-$(DEBUG)
 
-check: CHECK_PACKAGES := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils docbook-xml xsltproc
+check check-packages: CHECK_PACKAGES := shellcheck sparse python3-sphinx zzuf asciidoc-base \
+	libxml2-utils docbook-xml xsltproc mmdebstrap
+check-packages: setup
+
 check: images debug-image
 	@lab/check $(BASE) '$(OTHERS)' $(DEBUG) $(SOURCE) $(TREE) $(B) $(TIMEOUT) $(MACHINE)
 
