@@ -67,6 +67,16 @@ restore()
 	fail "could not restore these parameters of $MODULE:" "$differ"
 }
 
+# PID/NAME of whoever has /dev/kvm open.
+holders()
+{
+	as_root ls -l /proc/[0-9]*/fd 2>/dev/null |
+	awk -F / '/^\/proc\// { pid = $3 } / -> \/dev\/kvm$/ { print pid }' |
+	sort -u | while read -r pid; do
+		echo "$pid/$(cat "/proc/$pid/comm")"
+	done
+}
+
 if [ -d $SYSFS/kvm_intel ]; then
 	MODULE=kvm_intel PARAM=ept
 elif [ -d $SYSFS/kvm_amd ]; then
@@ -80,7 +90,7 @@ fi
 [ -e $SYSFS/kvm/parameters/exit_counters ] ||
 	skip "this kernel has no exit counters"
 [ "$(cat $SYSFS/$MODULE/refcnt)" = 0 ] ||
-	skip "$MODULE is in use; shut down all VMs first"
+	skip "$MODULE is in use; end first what has /dev/kvm open:" $(holders)
 [ "$(cat /proc/sys/kernel/modules_disabled 2>/dev/null)" != 1 ] ||
 	skip "this system does not allow modules to be loaded (kernel.modules_disabled=1)"
 as_root true 2>/dev/null ||
