@@ -72,6 +72,10 @@ BENCHED := $(REPORT)$(if $(filter host kvm,$(MACHINE)),/$(MACHINE))
 SUITES  := $(B)/suites
 TARBALL := $(if $(SUITE),$(B)/download)/usr/src/$(PACKAGE).tar.xz
 
+# What some targets need besides
+BENCH_PACKAGES  := clang-19 libbpf-dev linux-perf dwarves
+SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
+
 JOBS := -j$(shell nproc)
 STEP := $(CURDIR)/lab/step $(B)/log
 
@@ -84,8 +88,8 @@ LAB_TESTS := $(KVM_X86)/exit_counters_test \
 	     kvm_binary_stats_test
 LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
 
-.PHONY: all images help setup tree kernel headers tests image run reader vm experiment-image experiment \
-	explain debug-image check-packages bench-tools bench-image bench bench-time kernel-again check series check-series regress \
+.PHONY: all images help setup qemu tree kernel headers tests image run reader vm experiment-image experiment \
+	explain debug-image bench-tools bench-image bench bench-time kernel-again check series check-series regress \
 	kvm-unit-tests clean
 .DELETE_ON_ERROR:
 
@@ -139,6 +143,12 @@ setup:
 	@lab/mkvm check '$(or $(GUEST_KERNEL),-)' '$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' \
 		'$(GUEST_CPUS)' $(if $(filter host,$(MACHINE)),1048576,640)
 	@lab/setup $(B) $(if $(KSRC)$(SUITE),,$(PACKAGE)) $(NEEDS) $(CHECK_PACKAGES) -- $(MACHINE)
+
+# The machine svm is booted in a QEMU that is right, which may take a while to get.
+qemu:
+	@$(STEP)/qemu.log "trying this host's QEMU" lab/machine/qemu
+
+run-svm experiment-svm bench-svm regress-svm kvm-unit-tests-svm: | qemu
 
 # Source: unpacked aside and renamed, so that what has the name is whole.
 ifdef KSRC
@@ -261,7 +271,7 @@ experiment-%:
 
 # What exits cost. The tools that it is compared with come from this host.
 BENCH := $(B)/bench
-bench-tools bench: CHECK_PACKAGES := clang-19 libbpf-dev linux-perf dwarves
+bench-tools bench: CHECK_PACKAGES := $(BENCH_PACKAGES)
 bench-tools: tests
 	@mkdir -p $(BENCH)
 	@cp $(TESTS)/kvm/exit_counters_perf_test $(BENCH)
@@ -320,12 +330,11 @@ debug-image: $(TREE)/obj-$(DEBUG)/.configured tests
 	@$(STEP)/image-$(DEBUG).log 'making its image' \
 		lab/mkimage $(TREE)/obj-$(DEBUG) - $(TESTS) $(IMAGE)-$(DEBUG)
 
-check check-packages: CHECK_PACKAGES := shellcheck sparse python3-sphinx zzuf asciidoc-base \
+check: CHECK_PACKAGES := shellcheck sparse python3-sphinx zzuf asciidoc-base \
 	libxml2-utils docbook-xml xsltproc mmdebstrap
-check-packages: setup
-
-check: images debug-image
-	@lab/check $(BASE) '$(OTHERS)' $(DEBUG) $(SOURCE) $(TREE) $(B) $(TIMEOUT) $(MACHINE)
+check: images debug-image qemu
+	@lab/check $(BASE) '$(OTHERS)' $(DEBUG) $(SOURCE) $(TREE) $(B) $(TIMEOUT) \
+		'$(if $(KSRC),,$(CHECK_PACKAGES) $(SERIES_PACKAGES) $(BENCH_PACKAGES))' $(MACHINE)
 
 # The patches as they would be posted, on a git tree if KSRC is one.
 ifndef KSRC
@@ -335,8 +344,8 @@ series:
 	@series/mkseries $(BASE) $(or $(KSRC),$(SOURCE)) build/series/$(BASE)
 
 # What takes too long for "make check", which runs the rest of it.
-check-series: CHECK_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
-check-series: tests
+check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
+check-series: kernel tests
 	@lab/check-series $(BASE) $(SOURCE) $(TREE) $(B)
 
 # Whole suites, without and with the patches, of which only differences matter.

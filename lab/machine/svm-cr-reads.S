@@ -4,13 +4,15 @@
  * own.  A multiboot kernel, which QEMU loads by itself; svm-cr-reads.md says how, and what
  * it found.
  *
- * A guest reads one of these registers and executes VMMCALL, with intercepts of that read
- * and of VMMCALL alone.  If VMRUN does not end with the exit code of the read, bit N of what
- * is written to QEMU's isa-debug-exit is set, N being the number of the register.  QEMU's
- * exit status is twice that, plus 1: 1 if all is well.
+ * A guest reads one of these registers and executes VMMCALL, with intercepts of that read,
+ * of VMMCALL, and of VMRUN, which SVM demands.  If VMRUN does not end with the exit code of
+ * the read, bit N of what is written to QEMU's isa-debug-exit is set, N being the number of
+ * the register.  Bit 5 is always set, as QEMU's exit status is twice that, plus 1, and 1
+ * is what it says of its own errors.
  */
 #define MULTIBOOT_MAGIC		0x1badb002
 #define DEBUG_EXIT_PORT		0x501
+#define HAS_RUN			(1 << 5)
 
 #define MSR_EFER		0xc0000080
 #define EFER_SVME		(1 << 12)
@@ -70,7 +72,7 @@ _start:
 	movl	$1, VMCB_ASID(%ebx)
 
 	/* EBP is neither the guest's nor VMRUN's */
-	xor	%ebp, %ebp
+	mov	$HAS_RUN, %ebp
 	.irp	reg, 0, 2, 3, 4
 	movl	$1 << \reg, VMCB_INTERCEPT_CR(%ebx)
 	movl	$read_cr\reg, VMCB_RIP(%ebx)

@@ -67,13 +67,13 @@ restore()
 	fail "could not restore these parameters of $MODULE:" "$differ"
 }
 
-# PID/NAME of whoever has /dev/kvm open.
+# PID/NAME of whoever has a VM, or just /dev/kvm open.
 holders()
 {
 	as_root ls -l /proc/[0-9]*/fd 2>/dev/null |
-	awk -F / '/^\/proc\// { pid = $3 } / -> \/dev\/kvm$/ { print pid }' |
+	awk -F / '/^\/proc\// { pid = $3 } / -> (\/dev\/kvm|anon_inode:kvm-vm)$/ { print pid }' |
 	sort -u | while read -r pid; do
-		echo "$pid/$(cat "/proc/$pid/comm")"
+		printf ' %s/%s' "$pid" "$(cat "/proc/$pid/comm" 2>/dev/null)"
 	done
 }
 
@@ -89,12 +89,12 @@ fi
 	skip "$MODULE is built in; boot with $MODULE.$PARAM=1 and =0 and run $TEST under each"
 [ -e $SYSFS/kvm/parameters/exit_counters ] ||
 	skip "this kernel has no exit counters"
-[ "$(cat $SYSFS/$MODULE/refcnt)" = 0 ] ||
-	skip "$MODULE is in use; end first what has /dev/kvm open:" $(holders)
 [ "$(cat /proc/sys/kernel/modules_disabled 2>/dev/null)" != 1 ] ||
 	skip "this system does not allow modules to be loaded (kernel.modules_disabled=1)"
 as_root true 2>/dev/null ||
 	skip "only root, or sudo without a password, may reload $MODULE"
+[ "$(cat $SYSFS/$MODULE/refcnt)" = 0 ] ||
+	skip "$MODULE is in use; end first what has VMs or /dev/kvm open:$(holders)"
 as_root modprobe -D $MODULE > /dev/null 2>&1 ||
 	skip "modprobe does not find $MODULE, which could not be loaded again"
 
