@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Run a command while a BPF program counts VM-Exits, and then print how many it has
+ * seen, as "counted" and the number with a tab between.
+ *
+ * usage: bpf-count OBJECT COMMAND [ARGUMENT...]
+ */
+#include <bpf/libbpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static unsigned long long sum(struct bpf_map *map)
+{
+	int cpu, nr_cpus = libbpf_num_possible_cpus();
+	unsigned long long *counts, n = 0;
+	unsigned int key;
+
+	if (nr_cpus < 0)
+		die("libbpf_num_possible_cpus");
+	counts = calloc(nr_cpus, sizeof(*counts));
+	if (!counts)
+		die("calloc");
+
+	for (key = 0; key < bpf_map__max_entries(map); key++) {
+		if (bpf_map__lookup_elem(map, &key, sizeof(key), counts,
+					 nr_cpus * sizeof(*counts), 0))
+			die("bpf_map__lookup_elem");
+		for (cpu = 0; cpu < nr_cpus; cpu++)
+			n += counts[cpu];
+	}
+	free(counts);
+
+	return n;
+}
+
+int main(int argc, char *argv[])
+{
+	struct bpf_program *program;
+	struct bpf_object *object;
+	struct bpf_link *link;
+	int status;
+	pid_t child;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: bpf-count OBJECT COMMAND [ARGUMENT...]\n");
+		return 2;
+	}
+
+	object = bpf_object__open_file(argv[1], NULL);
+	if (!object || bpf_object__load(object))
+		die(argv[1]);
+	program = bpf_object__next_program(object, NULL);
+	link = program ? bpf_program__attach(program) : NULL;
+	if (!link)
+		die("bpf_program__attach");
+
+	child = fork();
+	if (!child) {
+		execvp(argv[2], argv + 2);
+		perror(argv[2]);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		die(argv[2]);
+	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
+		fprintf(stderr, "bpf-count: %s failed with wait status %#x\n", argv[2], status);
+		return 1;
+	}
+
+	printf("counted\t%llu\n", sum(bpf_object__next_map(object, NULL)));
+	bpf_link__destroy(link);
+	bpf_object__close(object);
+	return 0;
+}

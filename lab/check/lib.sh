@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# Sourced by the checks, each of which is about one concern and can be run by itself,
+# "make check-NAME".  A test is a line of output, with what it printed if it failed.
+# Sets, besides the functions below:
+#   tmp      a folder to use, empty at first
+#   builds   the build folders of the bases that are checked, BUILD alone unless all checks run
+# and takes from lab/check/rules.mk: BASE BUILD SOURCE TREE READER DEBUG TIMEOUT
+# MACHINE HEADERS BOOTS IMAGES REPORT, and for one of them OTHER_DEBIAN OTHER_BASES PACKAGES
+
+: "${BASE:?}" "${BUILD:?}" "${SOURCE:?}" "${TREE:?}" "${HEADERS:?}" "${READER:?}" "${BOOTS:?}" "${IMAGES:?}" \
+	"${REPORT:?}" "${DEBUG:?}" "${TIMEOUT:?}" "${MACHINE:?}"
+concern=$(basename "$0")
+tmp=$BUILD/check/$concern
+# shellcheck disable=SC2034 # for who sources this
+builds="$BUILD ${CHECK_ALL:+$(cat "$BUILD/check/others" 2> /dev/null)}"
+passed=0 failed=0 skipped=0 names=
+rm -rf "$tmp"
+mkdir -p "$tmp/bin"
+
+pass()
+{
+	passed=$((passed + 1))
+	echo "ok - $*"
+}
+
+fail()
+{
+	failed=$((failed + 1))
+	names="$names
+not ok - $*"
+	echo "not ok - $*"
+	sed 's/^/    /' "$tmp/log" 2> /dev/null | tail -n 40
+}
+
+skip()
+{
+	skipped=$((skipped + 1))
+	echo "skip - $*"
+}
+
+# silent NAME COMMAND...: the command must exit with 0 and print nothing.
+silent()
+{
+	name=$1
+	shift
+	if "$@" > "$tmp/log" 2>&1 < /dev/null && [ ! -s "$tmp/log" ]; then
+		pass "$name"
+	else
+		fail "$name"
+	fi
+}
+
+# refuses NAME PATTERN COMMAND...: the command must exit with non-zero and say why.
+refuses()
+{
+	name=$1 pattern=$2
+	shift 2
+	if "$@" > "$tmp/log" 2>&1 < /dev/null; then
+		echo "expected it to fail" >> "$tmp/log"
+		fail "$name"
+	elif grep -qE "$pattern" "$tmp/log"; then
+		pass "$name"
+	else
+		echo "expected a message like: $pattern" >> "$tmp/log"
+		fail "$name"
+	fi
+}
+
+# says NAME PATTERN: so did the output of the test before.
+says()
+{
+	if grep -qE "$2" "$tmp/log"; then
+		pass "$1"
+	else
+		fail "$1"
+	fi
+}
+
+# stub NAME TEXT: a command that stands in for the host's one.
+stub()
+{
+	printf '#!/bin/sh\n%s\n' "$2" > "$tmp/bin/$1"
+	chmod +x "$tmp/bin/$1"
+}
+
+with_stubs()
+{
+	PATH="$tmp/bin:$PATH" "$@"
+	status=$?
+	rm -f "$tmp/bin"/*
+	return $status
+}
+
+# adopt PREFIX: tests that another program has run, by its lines in $tmp/adopted
+adopt()
+{
+	cp "$tmp/adopted" "$tmp/log"
+	while read -r line; do
+		case $line in
+		"ok - "*) pass "$1${line#ok - }" ;;
+		"not ok - "*) fail "$1${line#not ok - }" ;;
+		esac
+	done < "$tmp/adopted"
+}
+
+# count RUN [HOST]: what a machine has come to, by its verdict, and on which host
+count()
+{
+	name="${2:+$2: }$(basename "${1%/run/*}") ${1##*/}"
+	IFS='	' read -r result p f s _ < "$1/verdict" 2> /dev/null || { fail "$name has run"; return; }
+	[ "$result" = passed ] || names="$names
+not ok - $name, see $1/summary"
+	echo "# $name: $p passed, $f failed, $s skipped"
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# what_costs MACHINE BUILD: is what counting and timing cost there within its limits?
+# Both emulators' TSC counts instructions.
+what_costs()
+{
+	awk -F '\t' -v isa="$1" -f lab/check/costs.awk \
+		-v gcc="$(sed -n 's/^CONFIG_GCC_VERSION=\(.*\)[0-9]\{4\}$/\1/p' "$2/linux/obj/.config")" \
+		lab/bench/limits.tsv "$2/run/$1/costs.tsv"
+}
+
+# The last line, and the same as fields for lab/check/all
+summary()
+{
+	[ -z "$names" ] || echo "failed:$names"
+	echo "$passed passed, $failed failed, $skipped skipped"
+	printf '%s\t%s\t%s\n' $passed $failed $skipped > "$BUILD/check/$concern.sum"
+	echo "$names" | sed 1d > "$BUILD/check/$concern.failed"
+	[ $failed = 0 ]
+}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The tests of this project.  Each check is about one concern, a script beside this.
+
+## make check           run all tests of this project, with a summary
+## make check-machines  the machines alone; likewise check- experiment costs reader kernel
+##                      sources input host suites failures other-debian
+## make check-series    check the patches one by one, and other configurations
+
+CONCERNS := machines experiment costs reader kernel sources input host suites failures
+
+SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
+
+# "make check" is about all bases, unless one is chosen.
+OTHER_BASES := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(origin PACKAGE)),$(filter-out $(BASE),$(BASES))))
+
+CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils \
+	docbook-xml xsltproc mmdebstrap jq
+
+.PHONY: check check-series check-other-debian $(CONCERNS:%=check-%)
+
+# What the scripts take, see lab/check/lib.sh.  A user's own kernel is not tried elsewhere.
+CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SOURCE='$(SOURCE)' TREE='$(TREE)' \
+	HEADERS='$(HEADERS)' READER='$(READER)' BOOTS='$(BOOTS)' IMAGES='$(IMAGES)' REPORT='$(REPORT)' \
+	DEBUG='$(DEBUG)' TIMEOUT='$(TIMEOUT)' MACHINE='$(MACHINE)' \
+	OTHER_DEBIAN='$(if $(KSRC),,$(CURDIR)/build/other)' \
+	PACKAGES='$(CHECK_PACKAGES_OF_ALL) $(BENCH_PACKAGES) $(SERIES_PACKAGES)'
+
+check check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
+check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
+
+check: images image-debug qemu
+	@$(CHECK_ENV) lab/check/all $(CONCERNS)
+
+# By itself, a check takes what the machines' last boots left, and boots them only if
+# there is none.
+check-machines: images image-debug qemu
+check-experiment check-reader: images $(foreach m,$(MACHINE),$(BOOTS)/$m-experiment/verdict)
+check-costs: images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
+check-experiment check-other-debian: $(REPORT)/coverage.tsv
+check-kernel check-input: images
+check-sources check-host check-suites: setup
+check-failures: images qemu
+
+$(REPORT)/coverage.tsv: | images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
+	@lab/selftests/tables $(REPORT) $(foreach m,$(MACHINE),$(BOOTS)/$m) > /dev/null
+
+$(BOOTS)/%-experiment/verdict: | experiment-image qemu
+	@$(MAKE) --no-print-directory experiment-$*
+$(BOOTS)/%/verdict: | image qemu
+	@$(MAKE) --no-print-directory selftests-$*
+
+check-other-debian $(CONCERNS:%=check-%): check-%:
+	@$(CHECK_ENV) lab/check/$*
+
+# What takes too long for "make check", which runs the rest of it.
+check-series: kernel tests
+	@$(CHECK_ENV) lab/check/series

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The selftests of this project, and in-tree ones that would notice if CPUID, exits or
+# the stats broke, under both settings.
+
+## make tests           build the selftests
+## make run             boot the machines and run the selftests there
+
+KVM_X86   := $(SELFTESTS_X86)
+LAB_TESTS := $(KVM_X86)/exit_counters_test \
+	     $(KVM_X86)/exit_counters_reasons_test $(KVM_X86)/cpuid_test \
+	     $(KVM_X86)/fix_hypercall_test $(KVM_X86)/userspace_msr_exit_test \
+	     kvm_binary_stats_test
+LAB_EXTENDED := $(addprefix $(KVM_X86)/exit_counters_,paging_test perf_test)
+
+TESTS := $(BUILD)/kselftest
+
+.PHONY: tests image image-debug run
+
+tests: headers
+	@$(PROGRESS)/tests.log 'building the selftests' \
+		$(MAKE) -C $(TREE)/tools/testing/selftests $(JOBS) O=$(HEADERS) \
+			TARGETS=kvm install INSTALL_PATH=$(TESTS) LDFLAGS=-static \
+			FORCE_TARGETS=1 'TEST_GEN_PROGS_$(KVM_X86)=$(LAB_TESTS)' \
+			'TEST_GEN_PROGS_EXTENDED_$(KVM_X86)=$(LAB_EXTENDED)' \
+			'TEST_PROGS_$(KVM_X86)=$(KVM_X86)/exit_counters_paging_test.sh'
+	@$(call payload,$(BUILD)/payload/selftests,selftests,cpus=2 icount=y,$(TESTS))
+	@$(call stripped,$(BUILD)/payload/selftests)
+
+image: kernel tests
+	@$(PROGRESS)/image.log 'making the image of the selftests' \
+		lab/machine/image $(TREE)/obj $(SOURCE)/obj $(BUILD)/payload/selftests $(IMAGES)/selftests
+
+image-debug: kernel-debug tests
+	@$(PROGRESS)/image-$(DEBUG).log 'making the image of the $(DEBUG) kernel' \
+		lab/machine/image $(TREE)/obj-$(DEBUG) - $(BUILD)/payload/selftests $(IMAGES)/$(DEBUG)
+
+run: image
+	@+$(MAKE) --no-print-directory -j2 $(addprefix selftests-,$(MACHINE))
+
+selftests-svm: | qemu
+selftests-%:
+	@lab/machine/boot $* $(IMAGES)/selftests $(BOOTS)/$* $(TIMEOUT)
