@@ -28,11 +28,11 @@ do for [kind in "svg png"] {
 	added(x) = x > 0 ? x : 0.8
 	plot rows using (added($2)):xtic(1) title "counted (patches, default)" lc rgb "#1b7837", \
 		'' using (added($3)) title "timed (patches)" lc rgb "#7fbf7b", \
-		'' using (added($7)) title "BPF on kvm\\_exit" lc rgb "#fee08b", \
+		'' using (added($4)) title "BPF on kvm\\_exit" lc rgb "#fee08b", \
 		'' using (added($5)) title "hist trigger" lc rgb "#fdae61", \
-		'' using (added($4)) title "tracepoints" lc rgb "#f46d43", \
-		'' using (added($6)) title "perf kvm stat" lc rgb "#a50026", \
-		for [n=2:7] '' using ($0 - 0.5 + (n == 2 ? 1 : n == 3 ? 2 : n == 7 ? 3 : n == 5 ? 4 : n == 4 ? 5 : 6) / 7.0):(added(column(n))):(sprintf("%.0f", column(n))) \
+		'' using (added($6)) title "tracepoints" lc rgb "#f46d43", \
+		'' using (added($7)) title "perf kvm stat" lc rgb "#a50026", \
+		for [n=2:7] '' using ($0 - 0.5 + (n - 1) / 7.0):(added(column(n))):(sprintf("%.0f", column(n))) \
 			with labels offset 0, 0.5 font ",7" notitle
 	unset output
 	reset

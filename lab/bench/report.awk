@@ -1,32 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Prints the tables of bench.md from bench.tsv, and writes what its picture shows to the
-# file PICTURE.  Figures that lack are named on stderr, and are an error.
+# Prints the tables of bench.md from limits.tsv, which says what is to be met, and
+# bench.tsv; and writes what its picture shows to the file PICTURE.  Figures that lack are
+# named on stderr, and are an error.
 #   unit     instructions or cycles
-#   LIMITS   lab/bench/limits.tsv, for what is to be met
 
 BEGIN {
 	FS = "\t"
 	nr_configs = split("unpatched default guest timed tracepoints hist perf bpf", configs, " ")
+	split("without the patches|with the patches|guest leaves shown|exits timed|" \
+	      "kvm_exit, kvm_entry in the ring buffer|hist:keys=exit_reason|perf kvm stat record|" \
+	      "BPF, per-CPU array", labels, "|")
+	unpatched = 1
+	counting = 2
+	timing = 4
+	others = 5
+	adds[counting] = "counting adds"
+	adds[timing] = "timing adds"
 	nr_exits = split("cpuid wrmsr_fastpath pio_userspace ept_violation npf shadow_pf", exits, " ")
 	nr_created = split("guest created-2 created-8 created-64 created-256", created, " ")
-	label["unpatched"] = "1 without the patches"
-	label["default"] = "2 with the patches"
-	label["guest"] = "3 guest leaves shown"
-	label["timed"] = "4 exits timed"
-	label["tracepoints"] = "5 kvm_exit, kvm_entry in the ring buffer"
-	label["hist"] = "6 hist:keys=exit_reason"
-	label["perf"] = "7 perf kvm stat record"
-	label["bpf"] = "8 BPF, per-CPU array"
 	vendor["vmx"] = "Intel VMX"
 	vendor["svm"] = "AMD SVM"
-	while ((getline line < LIMITS) > 0) {
-		split(line, part, "\t")
-		if (part[2] == "*" && part[3] == "*") {
-			limit[part[1], "counting"] = part[4]
-			limit[part[1], "timing"] = part[5]
-		}
+}
+FILENAME == ARGV[1] {
+	if ($2 == "*" && $3 == "*") {
+		limit[$1, counting] = $4
+		limit[$1, timing] = $5
 	}
+	next
 }
 FNR > 1 {
 	v[$1, $2, $3] = $4
@@ -35,83 +36,55 @@ FNR > 1 {
 }
 
 # What is missing or not a number would look like an exit that costs nothing
-function need(i, config, what)
+function figure(i, config, what)
 {
-	if (v[i, config, what] ~ /^[1-9][0-9]*$/)
-		return
-	print "report: no figure for " what " of " vendor[i] ", " config >"/dev/stderr"
-	lacks = 1
+	if (v[i, config, what] !~ /^[1-9][0-9]*$/ && !lacks[i, config, what]++)
+		print "report: no figure for " what " of " vendor[i] ", " config >"/dev/stderr"
+	return v[i, config, what]
 }
 
-function needs(i,   nr_reads, nr_vcpus, reads, vcpus, c, e, k)
+# Each vendor has its own page faults; a host may lack them (tdp_mmu=N)
+function has(i, e)
 {
-	nr_reads = split("read_total read_reason read_all_leaves host_debugfs", reads, " ")
-	nr_vcpus = split("-2 -4", vcpus, " ")
-	for (c = 1; c <= nr_configs; c++) {
-		# A host need not have modules without the patches
-		if (c == 1 && unit == "cycles" && !((i, "unpatched", "cpuid") in v))
-			continue
-		for (e = 1; e <= nr_exits; e++) {
-			# Each vendor has its own; a host may lack them (tdp_mmu=N)
-			if (exits[e] == (i == "vmx" ? "npf" : "ept_violation") ||
-			    (unit == "cycles" && !((i, "default", exits[e]) in v)))
-				continue
-			need(i, configs[c], exits[e])
-			for (k = 1; k <= nr_vcpus; k++)
-				if ((c == 1 || c == 2 || c == 4) && exits[e] != "shadow_pf")
-					need(i, configs[c] vcpus[k], exits[e])
-		}
-	}
-	for (c = 1; c <= nr_created; c++)
-		for (e = 1; e <= nr_reads; e++)
-			need(i, created[c], reads[e])
-	need(i, "default", "host_stats_fd")
-	need(i, "perf", "host_perf_report")
-	need(i, "perf", "host_perf_samples")
+	return exits[e] != (i == "vmx" ? "npf" : "ept_violation") &&
+	       (unit == "instructions" || (i, "default", exits[e]) in v)
 }
 
-function header(i, base,   e, columns)
+# What others are compared with: a host need not have modules without the patches
+function base(i)
+{
+	return unit == "instructions" || (i, "unpatched", "cpuid") in v ? unpatched : counting
+}
+
+function added(i, c, e) { return figure(i, configs[c], exits[e]) - figure(i, configs[base(i)], exits[e]) }
+
+function takes(i, c, e)
+{
+	return figure(i, configs[c], exits[e]) (c == base(i) ? "" : sprintf(" (%+d)", added(i, c, e)))
+}
+
+# How many times what THAN adds; what adds nothing is cheaper by any factor
+function times(i, c, e, than, format)
+{
+	return added(i, than, e) > 0 ? sprintf(format, added(i, c, e) / added(i, than, e)) : "-"
+}
+
+# A column per exit, and a row per configuration, from FIRST on
+function exits_table(i, first,   c, e, columns)
 {
 	printf "| |"
 	for (e = 1; e <= nr_exits; e++)
-		if ((i, base, exits[e]) in v) {
+		if (has(i, e)) {
 			printf " %s |", exits[e]
 			columns = columns "---|"
 		}
 	print "\n|---|" columns
-}
-
-function added(i, config, base, e) { return v[i, config, exits[e]] - v[i, base, exits[e]] }
-
-function exits_table(i,   base, c, e, counts, timed)
-{
-	base = ((i, "unpatched", "cpuid") in v) ? "unpatched" : "default"
-	printf "\n## %s\n\n", vendor[i]
-	header(i, base)
-	for (c = 1; c <= nr_configs; c++) {
-		if (!((i, configs[c], "cpuid") in v))
-			continue
-		printf "| %s |", label[configs[c]]
+	for (c = first; c <= nr_configs; c++) {
+		printf "| %d %s |", c, labels[c]
 		for (e = 1; e <= nr_exits; e++)
-			if ((i, base, exits[e]) in v)
-				printf " %d%s |", v[i, configs[c], exits[e]],
-				       configs[c] == base ? "" : sprintf(" (%+d)", added(i, configs[c], base, e))
-		print ""
-	}
-	if (base == "default")
-		return
-	print "\nHow many times dearer than counting (2), and than timing (4), each is:\n"
-	header(i, base)
-	for (c = 5; c <= nr_configs; c++) {
-		printf "| %s |", label[configs[c]]
-		for (e = 1; e <= nr_exits; e++) {
-			if (!((i, base, exits[e]) in v))
-				continue
-			counts = added(i, "default", base, e)
-			timed = added(i, "timed", base, e)
-			printf(" %s, %s |", counts > 0 ? sprintf("%.0f", added(i, configs[c], base, e) / counts) : "-",
-			       timed > 0 ? sprintf("%.0f", added(i, configs[c], base, e) / timed) : "-")
-		}
+			if (has(i, e))
+				printf " %s |", first < others ? takes(i, c, e) : \
+				       times(i, c, e, counting, "%.0f") ", " times(i, c, e, timing, "%.0f")
 		print ""
 	}
 }
@@ -122,81 +95,71 @@ function bar(i, e, what, measured, wanted, met)
 	       met ? "met" : "MISSED"
 }
 
-function bars(i,   c, e, adds, what, times)
+function bars(i, e,   c, than)
 {
-	for (e = 1; e <= nr_exits; e++) {
-		if (!((i, "unpatched", exits[e]) in v))
-			continue
-		adds["counting"] = added(i, "default", "unpatched", e)
-		adds["timing"] = added(i, "timed", "unpatched", e)
-		for (what in limit_of)
-			bar(i, e, what " adds", adds[what], "at most " limit[i, what], adds[what] <= limit[i, what])
-		for (c = 5; c <= nr_configs; c++) {
-			what = configs[c] == "tracepoints" || configs[c] == "perf" ? "timing" : "counting"
-			# What costs nothing is cheaper by any factor
-			times = adds[what] > 0 ? added(i, configs[c], "unpatched", e) / adds[what] : 1e9
-			bar(i, e, label[configs[c]] " adds, times what " what " adds",
-			    adds[what] > 0 ? sprintf("%.1f", times) : "-",
-			    "at least " limit["others", what], times >= limit["others", what])
-		}
+	for (c = counting; c <= timing; c += timing - counting)
+		bar(i, e, adds[c], added(i, c, e), "at most " limit[i, c], added(i, c, e) <= limit[i, c])
+	for (c = others; c <= nr_configs; c++) {
+		than = configs[c] == "tracepoints" || configs[c] == "perf" ? timing : counting
+		bar(i, e, c " " labels[c] " adds, times what " adds[than], times(i, c, e, than, "%.1f"),
+		    "at least " limit["others", than],
+		    added(i, c, e) >= added(i, than, e) * limit["others", than])
 	}
 }
 
-function vcpus_table(i,   c, e)
+function vcpus(i, e,   c)
 {
-	for (e = 1; e < nr_exits; e++)
-		for (c = 1; c <= 4; c++)
-			if ((i, configs[c] "-4", exits[e]) in v)
-				printf "| %s, %s | %s | %d | %d | %d |\n", vendor[i], label[configs[c]],
-				       exits[e], v[i, configs[c], exits[e]],
-				       v[i, configs[c] "-2", exits[e]], v[i, configs[c] "-4", exits[e]]
+	for (c = base(i); c <= timing; c++)
+		if (configs[c] != "guest")
+			printf "| %s, %d %s | %s | %d | %d | %d |\n", vendor[i], c, labels[c], exits[e],
+			       figure(i, configs[c], exits[e]), figure(i, configs[c] "-2", exits[e]),
+			       figure(i, configs[c] "-4", exits[e])
 }
 
 function growth(i, what, text,   c)
 {
-	if (!((i, "created-256", what) in v))
-		return
 	printf "| %s, %s |", vendor[i], text
 	for (c = 1; c <= nr_created; c++)
-		printf " %.0f |", v[i, created[c], what]
+		printf " %.0f |", figure(i, created[c], what)
 	printf " %.1f |\n", (v[i, "created-256", what] - v[i, "guest", what]) / 255
 }
 
-function write_picture(i,   c, e, title)
+# In the order in which bars are drawn
+function cluster(i, e,   c, drawn, k, nr_drawn, title)
 {
-	for (e = 1; e <= nr_exits; e++) {
-		if (!((i, "unpatched", exits[e]) in v))
-			continue
-		title = exits[e]
-		sub("_", "\\n", title)
-		printf "\"%s\\n%s\\n%d\"", toupper(i), title, v[i, "unpatched", exits[e]] >PICTURE
-		for (c = 2; c <= nr_configs; c++)
-			if (configs[c] != "guest")
-				printf "\t%d", added(i, configs[c], "unpatched", e) >PICTURE
-		print "" >PICTURE
-	}
+	title = exits[e]
+	sub("_", "\\n", title)
+	printf "\"%s\\n%s\\n%d\"", toupper(i), title, figure(i, "unpatched", exits[e]) >PICTURE
+	nr_drawn = split("2 4 8 6 5 7", drawn, " ")
+	for (k = 1; k <= nr_drawn; k++)
+		printf "\t%d", added(i, drawn[k], e) >PICTURE
+	print "" >PICTURE
 }
 
 END {
-	for (k = 1; k <= nr_isas; k++)
-		needs(isas[k])
-	if (lacks)
-		exit 1
 	printf "" >PICTURE
 	for (k = 1; k <= nr_isas; k++) {
-		write_picture(isas[k])
-		exits_table(isas[k])
+		i = isas[k]
+		printf "\n## %s\n\n", vendor[i]
+		exits_table(i, base(i))
+		if (base(i) != unpatched)
+			continue
+		print "\nHow many times dearer than counting (2), and than timing (4), each is:\n"
+		exits_table(i, others)
+		for (e = 1; e <= nr_exits; e++)
+			if (has(i, e))
+				cluster(i, e)
 	}
 
 	if (unit == "instructions") {
-		limit_of["counting"]
-		limit_of["timing"]
 		print "\n## Bars\n"
 		print "What is wanted of any exit. Where counting adds nothing, it is cheaper by any factor (-). What is known to be MISSED\n" \
 		      "has a limit of its own in lab/bench/limits.tsv, which make check holds it to.\n"
 		print "| exit | bar | measured | wanted | |\n|---|---|---|---|---|"
 		for (k = 1; k <= nr_isas; k++)
-			bars(isas[k])
+			for (e = 1; e <= nr_exits; e++)
+				if (has(isas[k], e))
+					bars(isas[k], e)
 	}
 
 	print "\n## 1, 2, and 4 vCPUs at the same time\n"
@@ -205,21 +168,24 @@ END {
 		      "repeats what another one disturbed. Which cache lines they write, Memory says.\n"
 	print "| | exit | 1 | 2 | 4 |\n|---|---|---|---|---|"
 	for (k = 1; k <= nr_isas; k++)
-		vcpus_table(isas[k])
+		for (e = 1; e <= nr_exits; e++)
+			if (has(isas[k], e) && exits[e] != "shadow_pf")
+				vcpus(isas[k], e)
 
 	print "\n## Reading everything once\n"
 	print "Of a VM with one vCPU, in " unit ": the guest executes 230 CPUIDs; the host reads the stats of the\n" \
 	      "vCPU with one pread(), opens, reads, and closes the debugfs file, and runs `perf kvm stat report`\n" \
 	      "once, for which that takes longer the more it recorded.\n"
-	print "| | guest: all leaves | host: stats | without the patches | host: debugfs | `perf kvm stat report` | exits recorded |"
+	print "| | guest: all leaves | host: stats | without the patches | host: debugfs " \
+	      "| `perf kvm stat report` | exits recorded |"
 	print "|---|---|---|---|---|---|---|"
 	for (k = 1; k <= nr_isas; k++) {
 		i = isas[k]
 		printf "| %s | %.0f | %.0f | %s | %.0f | %.0f | %d |\n", vendor[i],
-		       v[i, "guest", "read_all_leaves"], v[i, "default", "host_stats_fd"],
-		       ((i, "unpatched", "host_stats_fd") in v) ? v[i, "unpatched", "host_stats_fd"] : "-",
-		       v[i, "guest", "host_debugfs"], v[i, "perf", "host_perf_report"],
-		       v[i, "perf", "host_perf_samples"]
+		       figure(i, "guest", "read_all_leaves"), figure(i, "default", "host_stats_fd"),
+		       base(i) == unpatched ? figure(i, "unpatched", "host_stats_fd") : "-",
+		       figure(i, "guest", "host_debugfs"), figure(i, "perf", "host_perf_report"),
+		       figure(i, "perf", "host_perf_samples")
 	}
 	print "\nBy number of vCPUs created:\n"
 	print "| | 1 | 2 | 8 | 64 | 256 | per vCPU |\n|---|---|---|---|---|---|---|"
@@ -229,4 +195,7 @@ END {
 		growth(isas[k], "read_all_leaves", "all leaves")
 		growth(isas[k], "host_debugfs", "debugfs")
 	}
+
+	for (figure_lacks in lacks)
+		exit 1
 }
