@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Run a command while a BPF program counts VM-Exits, and then print how many it has
- * seen, as "counted" and the number with a tab between.
+ * Run a command of the shell while a BPF program counts VM-Exits, and then print how many
+ * it has seen, as "counted" and the number with a tab between.
  *
- * usage: bpf-count OBJECT COMMAND [ARGUMENT...]
+ * usage: bpf-count OBJECT COMMAND
  */
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static void die(const char *what)
 {
@@ -46,11 +44,9 @@ int main(int argc, char *argv[])
 	struct bpf_program *program;
 	struct bpf_object *object;
 	struct bpf_link *link;
-	int status;
-	pid_t child;
 
-	if (argc < 3) {
-		fprintf(stderr, "usage: bpf-count OBJECT COMMAND [ARGUMENT...]\n");
+	if (argc != 3) {
+		fprintf(stderr, "usage: bpf-count OBJECT COMMAND\n");
 		return 2;
 	}
 
@@ -62,16 +58,8 @@ int main(int argc, char *argv[])
 	if (!link)
 		die("bpf_program__attach");
 
-	child = fork();
-	if (!child) {
-		execvp(argv[2], argv + 2);
-		perror(argv[2]);
-		_exit(127);
-	}
-	if (child < 0 || waitpid(child, &status, 0) < 0)
-		die(argv[2]);
-	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		fprintf(stderr, "bpf-count: %s failed with wait status %#x\n", argv[2], status);
+	if (system(argv[2])) {
+		fprintf(stderr, "bpf-count: %s failed\n", argv[2]);
 		return 1;
 	}
 
