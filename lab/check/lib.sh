@@ -17,7 +17,7 @@ tmp=$BUILD/check/$concern
 builds="$BUILD ${CHECK_ALL:+$(cat "$BUILD/check/others" 2> /dev/null)}"
 passed=0 failed=0 skipped=0 names=
 rm -rf "$tmp"
-mkdir -p "$tmp/bin"
+mkdir -p "$tmp"
 
 pass()
 {
@@ -57,13 +57,10 @@ refuses()
 {
 	name=$1 pattern=$2
 	shift 2
-	if "$@" > "$tmp/log" 2>&1 < /dev/null; then
-		echo "expected it to fail" >> "$tmp/log"
-		fail "$name"
-	elif grep -qE "$pattern" "$tmp/log"; then
+	if ! "$@" > "$tmp/log" 2>&1 < /dev/null && grep -qE "$pattern" "$tmp/log"; then
 		pass "$name"
 	else
-		echo "expected a message like: $pattern" >> "$tmp/log"
+		echo "expected to fail, with a message like: $pattern" >> "$tmp/log"
 		fail "$name"
 	fi
 }
@@ -78,22 +75,24 @@ says()
 	fi
 }
 
-# stub NAME TEXT: a command that stands in for the host's one.
-stub()
+# edited FOLDER PATCHES: gets those of the kernel's files that patches in a folder edit
+edited()
 {
-	printf '#!/bin/sh\n%s\n' "$2" > "$tmp/bin/$1"
-	chmod +x "$tmp/bin/$1"
+	mkdir "$1"
+	sed -n 's|^--- a/||p' "$2"/*.patch | sort -u | while read -r f; do
+		# An earlier step may have added it.
+		[ ! -e "$SOURCE/$f" ] || (cd "$SOURCE" && cp --parents "$f" "$1")
+	done
 }
 
-with_stubs()
+# checkpatch OPTION... FILE: leaves its cache in $tmp
+checkpatch()
 {
-	PATH="$tmp/bin:$PATH" "$@"
-	status=$?
-	rm -f "$tmp/bin"/*
-	return $status
+	(cd "$tmp" && "$SOURCE/scripts/checkpatch.pl" --strict -q --no-tree "$@")
 }
 
-# adopt PREFIX: tests that another program has run, by its lines in $tmp/adopted
+# adopt PREFIX: tests that another program has run, by its lines in $tmp/adopted, but for
+# its list of failures at the end
 adopt()
 {
 	cp "$tmp/adopted" "$tmp/log"
@@ -101,6 +100,7 @@ adopt()
 		case $line in
 		"ok - "*) pass "$1${line#ok - }" ;;
 		"not ok - "*) fail "$1${line#not ok - }" ;;
+		failed:) break ;;
 		esac
 	done < "$tmp/adopted"
 }
@@ -125,12 +125,11 @@ what_costs()
 		lab/bench/limits.tsv "$2/run/$1/costs.tsv"
 }
 
-# The last line, and the same as fields for lab/check/all
+# The last line, and the same for lab/check/all: counts as fields, and what failed
 summary()
 {
 	[ -z "$names" ] || echo "failed:$names"
 	echo "$passed passed, $failed failed, $skipped skipped"
-	printf '%s\t%s\t%s\n' $passed $failed $skipped > "$BUILD/check/$concern.sum"
-	echo "$names" | sed 1d > "$BUILD/check/$concern.failed"
+	printf '%s\t%s\t%s%s\n' $passed $failed $skipped "$names" > "$BUILD/check/$concern.sum"
 	[ $failed = 0 ]
 }
