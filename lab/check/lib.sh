@@ -91,15 +91,17 @@ checkpatch()
 	(cd "$tmp" && "$SOURCE/scripts/checkpatch.pl" --strict -q --no-tree "$@")
 }
 
-# adopt PREFIX: tests that another program has run, by its lines in $tmp/adopted, but for
-# its list of failures at the end
+# adopt BUILD: tests of that folder that another program has run, by its lines in
+# $tmp/adopted, but for its list of failures at the end
 adopt()
 {
+	prefix=
+	[ "$1" = "$BUILD" ] || prefix="${1##*/}: "
 	cp "$tmp/adopted" "$tmp/log"
 	while read -r line; do
 		case $line in
-		"ok - "*) pass "$1${line#ok - }" ;;
-		"not ok - "*) fail "$1${line#not ok - }" ;;
+		"ok - "*) pass "$prefix${line#ok - }" ;;
+		"not ok - "*) fail "$prefix${line#not ok - }" ;;
 		failed:) break ;;
 		esac
 	done < "$tmp/adopted"
