@@ -58,20 +58,10 @@ function base(i)
 
 function added(i, c, e) { return figure(i, configs[c], exits[e]) - figure(i, configs[base(i)], exits[e]) }
 
-function takes(i, c, e)
+# A column per exit, and a row per configuration
+function exits_table(i,   c, e, columns)
 {
-	return figure(i, configs[c], exits[e]) (c == base(i) ? "" : sprintf(" (%+d)", added(i, c, e)))
-}
-
-# How many times what THAN adds; what adds nothing is cheaper by any factor
-function times(i, c, e, than, format)
-{
-	return added(i, than, e) > 0 ? sprintf(format, added(i, c, e) / added(i, than, e)) : "-"
-}
-
-# A column per exit, and a row per configuration, from FIRST on
-function exits_table(i, first,   c, e, columns)
-{
+	printf "\n## %s\n\n", vendor[i]
 	printf "| |"
 	for (e = 1; e <= nr_exits; e++)
 		if (has(i, e)) {
@@ -79,12 +69,12 @@ function exits_table(i, first,   c, e, columns)
 			columns = columns "---|"
 		}
 	print "\n|---|" columns
-	for (c = first; c <= nr_configs; c++) {
+	for (c = base(i); c <= nr_configs; c++) {
 		printf "| %d %s |", c, labels[c]
 		for (e = 1; e <= nr_exits; e++)
 			if (has(i, e))
-				printf " %s |", first < others ? takes(i, c, e) : \
-				       times(i, c, e, counting, "%.0f") ", " times(i, c, e, timing, "%.0f")
+				printf " %d%s |", figure(i, configs[c], exits[e]),
+				       c == base(i) ? "" : sprintf(" (%+d)", added(i, c, e))
 		print ""
 	}
 }
@@ -95,15 +85,16 @@ function bar(i, e, what, measured, wanted, met)
 	       met ? "met" : "MISSED"
 }
 
-function bars(i, e,   c, than)
+function bars(i, e,   c, than, less)
 {
 	for (c = counting; c <= timing; c += timing - counting)
 		bar(i, e, adds[c], added(i, c, e), "at most " limit[i, c], added(i, c, e) <= limit[i, c])
 	for (c = others; c <= nr_configs; c++) {
 		than = configs[c] == "tracepoints" || configs[c] == "perf" ? timing : counting
-		bar(i, e, c " " labels[c] " adds, times what " adds[than], times(i, c, e, than, "%.1f"),
-		    "at least " limit["others", than],
-		    added(i, c, e) >= added(i, than, e) * limit["others", than])
+		less = added(i, than, e)
+		bar(i, e, c " " labels[c] " adds, times what " adds[than],
+		    less > 0 ? sprintf("%.1f", added(i, c, e) / less) : "-",
+		    "at least " limit["others", than], added(i, c, e) >= less * limit["others", than])
 	}
 }
 
@@ -139,16 +130,10 @@ function cluster(i, e,   c, drawn, k, nr_drawn, title)
 END {
 	printf "" >PICTURE
 	for (k = 1; k <= nr_isas; k++) {
-		i = isas[k]
-		printf "\n## %s\n\n", vendor[i]
-		exits_table(i, base(i))
-		if (base(i) != unpatched)
-			continue
-		print "\nHow many times dearer than counting (2), and than timing (4), each is:\n"
-		exits_table(i, others)
+		exits_table(isas[k])
 		for (e = 1; e <= nr_exits; e++)
-			if (has(i, e))
-				cluster(i, e)
+			if (has(isas[k], e) && base(isas[k]) == unpatched)
+				cluster(isas[k], e)
 	}
 
 	if (unit == "instructions") {

@@ -18,24 +18,15 @@ static void die(const char *what)
 static unsigned long long sum(struct bpf_map *map)
 {
 	int cpu, nr_cpus = libbpf_num_possible_cpus();
-	unsigned long long *counts, n = 0;
+	unsigned long long counts[nr_cpus], n = 0;
 	unsigned int key;
 
-	if (nr_cpus < 0)
-		die("libbpf_num_possible_cpus");
-	counts = calloc(nr_cpus, sizeof(*counts));
-	if (!counts)
-		die("calloc");
-
 	for (key = 0; key < bpf_map__max_entries(map); key++) {
-		if (bpf_map__lookup_elem(map, &key, sizeof(key), counts,
-					 nr_cpus * sizeof(*counts), 0))
+		if (bpf_map__lookup_elem(map, &key, sizeof(key), counts, sizeof(counts), 0))
 			die("bpf_map__lookup_elem");
 		for (cpu = 0; cpu < nr_cpus; cpu++)
 			n += counts[cpu];
 	}
-	free(counts);
-
 	return n;
 }
 
@@ -44,11 +35,6 @@ int main(int argc, char *argv[])
 	struct bpf_program *program;
 	struct bpf_object *object;
 	struct bpf_link *link;
-
-	if (argc != 3) {
-		fprintf(stderr, "usage: bpf-count OBJECT COMMAND\n");
-		return 2;
-	}
 
 	object = bpf_object__open_file(argv[1], NULL);
 	if (!object || bpf_object__load(object))
