@@ -3,181 +3,163 @@
 # With read.awk: checks whether what a machine recorded of the experiment contradicts
 # itself: ok, not ok or note, and the text, with a tab between.  Bounds are derived where they are stated.
 
-function verdict(bad, text) {
-	printf "%s\t%s%s\n", bad ? "not ok" : "ok", text, bad ? ": " bad : ""
-}
-function sum(run, point,   i, total) {
-	for (i = 1; i <= nr_codes; i++)
-		if (codes[i] !~ /^exc/)
-			total += n[run, point, codes[i]]
-	return total
-}
-# The sum of what paging causes, over the names given.
-function exits_of(run, point, names,   i, total) {
-	for (i = 1; i <= nr_codes; i++)
-		if (index(" " names " ", " " name[codes[i]] " "))
-			total += n[run, point, codes[i]]
-	return total + 0
-}
-function fixed(run, point, what) {
-	if (what == "CPUID")
-		return cpuids(run, point)
-	return exits_of(run, point, what)
-}
-# What KVM emulated until the host looked, when the VM did neither.
-function emulated(run, what) {
-	if (what == "CPUID")
-		return fact[run, "host", "cpuids"] - n[run, "host", isa == "vmx" ? 10 : "0x072"]
-	if (tolower(what) ~ /^io/)
-		return fact[run, "host", "pios"] - exits_of(run, "host", what)
-	return 0
-}
-# What is wrong with the exceptions by vector: VMX has one reason for all of them, and
-# for NMIs, SVM has one for each.
-function vectors(run, point,   i, c, total, bad) {
-	for (i = 1; i <= nr_codes; i++) {
-		c = codes[i]
-		if (c !~ /^exc/)
-			continue
-		total += n[run, point, c]
-		if (isa == "svm" && c != "exc2" && n[run, point, c] != n[run, point, sprintf("0x%03x", 64 + substr(c, 4))])
-			bad = bad name[c] " " n[run, point, c] " "
-	}
-	if (isa == "vmx" && total != n[run, point, 0] + 0)
-		bad = total + 0 " of " n[run, point, 0] + 0
-	return bad
+function complain(check, text) { wrong[check] = wrong[check] text ", " }
+function verdict(check, text)
+{
+	print (check in wrong ? "not ok" : "ok") "\t" text (check in wrong ? ": " wrong[check] : "")
 }
 # Of a VM that the laboratory does not know, or on a host that does other things as
 # well, a difference is noted, and no reason to refuse all of it.
-function expect(bad, text) {
-	if (bad && fact[1, "boot", "foreign"])
-		printf "note\tnot so: %s: %s\n", text, bad
+function expect(check, text)
+{
+	if (check in wrong && fact[1, "boot", "foreign"])
+		print "note\tnot so: " text ": " wrong[check]
 	else
-		verdict(bad, text)
+		verdict(check, text)
 }
+
+function check_paging(run, point,   nested, shadow)
+{
+	nested = sum(n, run, point, NESTED)
+	shadow = sum(n, run, point, SHADOW)
+	if ((nested > 0) != (run != 2))
+		complain("nested", nested " in VM " run " at " point)
+	if ((shadow > 0) != (run == 2))
+		complain("shadow", shadow " in VM " run " at " point)
+}
+
+# The reasons add up to the total.  The vectors add up to the one reason that VMX has for
+# all exceptions and for NMIs, while SVM has one for each.
+function check_sums(run, point,   where, i, c, exits, reasons, vectors)
+{
+	where = "VM " run " at " point ": "
+	for (i = 1; i <= nr_codes; i++) {
+		c = codes[i]
+		exits = n[run, point, c]
+		if (c !~ /^exc/)
+			reasons += exits
+		else if (isa == "vmx")
+			vectors += exits
+		else if (c != "exc2" && exits != n[run, point, sprintf("0x%03x", 64 + substr(c, 4))])
+			complain("vectors", where name[c] " " exits)
+	}
+	if (isa == "vmx" && vectors + 0 != n[run, point, 0] + 0)
+		complain("vectors", where vectors + 0 " of " n[run, point, 0] + 0)
+	if (reasons != n[run, point, "total"] || reasons != header[run, point, "leaf_total"])
+		complain("sums", sprintf("%s%.0f, %.0f and %.0f", where, reasons, n[run, point, "total"],
+					 header[run, point, "leaf_total"]))
+	if (n[run, point, "other"])
+		complain("sums", where n[run, point, "other"] " of no reason")
+	if (header[run, point, "isa"] && header[run, point, "isa"] != isa)
+		complain("isa", where header[run, point, "isa"] ", not " isa)
+}
+
+# The host read its own between two readings of the VM, and counts never decrease, so it
+# has at least the former, at most the latter, and if these are equal, the same.
+function is_between(of, run, c, what)
+{
+	if (of[run, "host", c] < of[run, "work", c] || of[run, "host", c] > of[run, "after", c])
+		complain("host", sprintf("VM %d: %s of %s %.0f on the host, %.0f to %.0f in the VM", run, what,
+			 name[c], of[run, "host", c], of[run, "work", c], of[run, "after", c]))
+}
+function check_host(run,   i, c, equal)
+{
+	for (i = 1; i <= nr_codes; i++) {
+		c = codes[i]
+		if (n[run, "boot", c] > n[run, "work", c] || n[run, "work", c] > n[run, "after", c])
+			complain("host", "VM " run ": " name[c] " decreased")
+		if (c ~ /^exc/)
+			continue
+		is_between(n, run, c, "exits")
+		is_between(cycles, run, c, "cycles")
+		equal += n[run, "work", c] && n[run, "work", c] == n[run, "after", c]
+	}
+	if (header[run, "work", "mask"] != 3 || cycles[run, "work", "total"] <= 0)
+		complain("host", "VM " run ": no cycles")
+	if (equal < 3)
+		complain("host", "VM " run ": only " equal + 0 " reasons did not change")
+}
+
+# How often the VM asked for something by an instruction
+function asked(run, point, what)
+{
+	return sum(n, run, point, what) - (tolower(what) == "cpuid" ? reads_by_reader(run, point) : 0)
+}
+# What KVM emulated until the host looked, when the VM did neither
+function emulated(run, what)
+{
+	return what in EVENTS ? fact[run, "host", EVENTS[what]] - sum(n, run, "host", what) : 0
+}
+# What the VM asks for by an instruction, it asks for equally often in each run, and what
+# KVM emulates does not exit: with ept=0, KVM runs real-mode code, i.e. the beginning of a
+# boot, in virtual-8086 mode, and emulates what cannot run there.  WBINVD is there once per
+# vCPU that is not the first; no event tells whether it was emulated.  The serial line
+# interrupts when it can send, unless its driver has just looked: 4 I/O exits (IIR, LSR,
+# MSR, IIR) or none, whenever the console is opened or set, which is twice until then.
+# Later, one vCPU may handle such an interrupt while the other one reads the counters,
+# before the workload, or after it.
+function check_asked(run, what,   first, slack, low, high, diff)
+{
+	first = asked(1, "boot", what)
+	slack = tolower(what) ~ /^io/ ? SERIAL : 0
+	low = high = emulated(run, what) - emulated(1, what)
+	if (run == 2 && what == "WBINVD")
+		high += first
+	diff = first - asked(run, "boot", what)
+	if (diff < low - slack || diff > high + slack)
+		complain("boot", what " " first " in VM 1, " first - diff " and " low " emulated in VM " run)
+	diff -= asked(1, "work", what) - asked(run, "work", what)
+	if (diff < -slack || diff > slack)
+		complain("workload", what ": " (-diff) " more in VM 1 than in VM " run)
+}
+
 END {
-	verdict(mixed, "each VM is of one kind")
-	bad = ""
-	for (run = 1; run <= 3; run++)
-		if (fact[run, "boot", "online"] != fact[run, "boot", "cpus"])
-			bad = bad fact[run, "boot", "online"] + 0 " of " fact[run, "boot", "cpus"] " in VM " run ", "
-	verdict(bad, "all vCPUs came up")
-
-	verdict(paging[1] == "nested" && paging[2] == "shadow" && paging[3] == "nested" && \
-		n[3, "after", "total"] ? "" : "there are not three of them",
-		"three VMs ran to their end, nested, shadow, and nested paging")
-
-	NESTED = "EPT_VIOLATION EPT_MISCONFIG npf"
-	bad = ""
-	for (p = 1; p <= nr_points; p++) {
-		if (exits_of(2, points[p], NESTED))
-			bad = bad exits_of(2, points[p], NESTED) " at " points[p] " "
-		if (!exits_of(1, points[p], NESTED) || !exits_of(3, points[p], NESTED))
-			bad = bad "none with nested paging at " points[p] " "
-	}
-	verdict(bad, isa == "vmx" ? "no EPT violation or misconfiguration under shadow paging" : \
-				    "no nested page fault under shadow paging")
-
-	SHADOW = "#PF INVLPG invlpg read_cr3 write_cr3"
-	bad = ""
-	for (p = 1; p <= nr_points; p++) {
-		for (run = 1; run <= 3; run += 2)
-			if (exits_of(run, points[p], SHADOW))
-				bad = bad exits_of(run, points[p], SHADOW) " in VM " run " at " points[p] " "
-		if (!exits_of(2, points[p], SHADOW))
-			bad = bad "none with shadow paging at " points[p] " "
-	}
-	if (isa == "vmx" && (fact[1, "end", "cr3"] || fact[3, "end", "cr3"] || !fact[2, "end", "cr3"]))
-		bad = bad "CR3 accesses " fact[1, "end", "cr3"] ", " fact[2, "end", "cr3"] ", " fact[3, "end", "cr3"]
-	verdict(bad, "no #PF, INVLPG, or CR3 exit under nested paging")
-
-	# What the VM asks for by an instruction, it asks for equally often in each run, and
-	# what KVM emulates does not exit: with ept=0, KVM runs real-mode code, i.e. the
-	# beginning of a boot, in virtual-8086 mode, and emulates what cannot run there.
-	# WBINVD is there once per vCPU that is not the first; no event tells whether it was
-	# emulated.  The serial line interrupts when it can send, unless its driver has just
-	# looked: 4 I/O exits (IIR, LSR, MSR, IIR) or none, whenever the console is opened or
-	# set, which is twice until then.  Later, one vCPU may handle such an interrupt while
-	# the other one reads the counters, before the workload, or after it.
+	NESTED = "EPT_VIOLATION|EPT_MISCONFIG|npf"
+	SHADOW = "#PF|INVLPG|invlpg|read_cr3|write_cr3"
 	SERIAL = 8
-	nr = split("CPUID IO_INSTRUCTION io XSETBV xsetbv WBINVD wbinvd", list, " ")
-	bad = bad_workload = ""
-	for (i = 1; i <= nr; i++) {
-		what = list[i]
-		for (run = 2; run <= 3; run++) {
-			diff = fixed(1, "boot", what) - fixed(run, "boot", what)
-			slack = tolower(what) ~ /^io/ ? SERIAL : 0
-			low = high = isa == "vmx" ? emulated(run, what) - emulated(1, what) : 0
-			if (run == 2 && what == "WBINVD")
-				high += fixed(1, "boot", what)
-			if (diff < low - slack || diff > high + slack)
-				bad = bad what " " fixed(1, "boot", what) " in VM 1, " \
-				      fixed(run, "boot", what) " and " low " emulated in VM " run ", "
-			diff -= fixed(1, "work", what) - fixed(run, "work", what)
-			if (diff < -slack || diff > slack)
-				bad_workload = bad_workload what ": " (-diff) " more in VM 1 than in VM " run ", "
-		}
-	}
-	expect(bad, "CPUID, I/O, XSETBV, and WBINVD equal in all runs until boot is done, give or" \
-		" take " SERIAL " I/O exits for interrupts of the serial line" \
-		(isa == "vmx" ? ", with the " emulated(2, "CPUID") " CPUID and " emulated(2, "IO_INSTRUCTION") - \
-		 emulated(1, "IO_INSTRUCTION") " I/O that KVM emulated in real mode under shadow paging" : ""))
-	expect(bad_workload, "CPUID, I/O, XSETBV, and WBINVD equal in all runs during the workload, give" \
-		" or take " SERIAL " I/O exits, too")
+	EVENTS["CPUID"] = "cpuids"
+	EVENTS["IO_INSTRUCTION"] = "pios"
+	vmx = isa == "vmx"
+	nr = split(vmx ? "CPUID IO_INSTRUCTION XSETBV WBINVD" : "cpuid io xsetbv wbinvd", list, " ")
 
+	for (run = 1; run <= 3; run++) {
+		if (fact[run, "boot", "online"] != fact[run, "boot", "cpus"])
+			complain("vcpus", fact[run, "boot", "online"] + 0 " of " fact[run, "boot", "cpus"] " in VM " run)
+		if (paging[run] != (run == 2 ? "shadow" : "nested") || !n[run, "after", "total"])
+			complain("end", "VM " run " did not")
+		if (vmx && (fact[run, "end", "cr3"] > 0) != (run == 2))
+			complain("shadow", fact[run, "end", "cr3"] + 0 " accesses to CR3 in VM " run)
+		for (p = 1; p <= nr_points; p++) {
+			check_paging(run, points[p])
+			if (points[p] != "host")
+				check_sums(run, points[p])
+		}
+		check_host(run)
+		for (i = 1; i <= nr && run > 1; i++)
+			check_asked(run, list[i])
+	}
 	# The same pages, handed out in another order: what was touched before differs.  A
 	# quarter is no bound that follows from anything: six runs were within 12%.
-	a = exits_of(1, "work", NESTED)
-	b = exits_of(3, "work", NESTED)
-	expect(b < 0.75 * a || b > 1.25 * a ? a " and " b : "",
-		"the third VM agrees with the first: as many " \
-		(isa == "vmx" ? "EPT violations" : "nested page faults") ", within a quarter")
+	a = sum(n, 1, "work", NESTED)
+	b = sum(n, 3, "work", NESTED)
+	if (b < 0.75 * a || b > 1.25 * a)
+		complain("again", a " and " b)
 
-	bad = ""
-	for (run = 1; run <= 3; run++) {
-		for (p = 1; p <= nr_points; p++)
-			if (points[p] != "host" && (sum(run, points[p]) != n[run, points[p], "total"] || \
-						    sum(run, points[p]) != header[run, points[p], "leaf_total"]))
-				bad = bad "VM " run " at " points[p] ": " sum(run, points[p]) ", " \
-				      n[run, points[p], "total"] " and " header[run, points[p], "leaf_total"] " "
-		for (p = 1; p <= nr_points; p++)
-			if (n[run, points[p], "other"])
-				bad = bad "VM " run " at " points[p] ": " n[run, points[p], "other"] " of no reason "
-	}
-	verdict(bad, "the sum of the reasons is the total, and none is unknown")
-
-	bad = ""
-	for (run = 1; run <= 3; run++)
-		for (p = 1; p <= nr_points; p++)
-			if (points[p] != "host" && vectors(run, points[p]))
-				bad = bad "VM " run " at " points[p] ": " vectors(run, points[p]) " "
-	verdict(bad, "the sum of the vectors is that of the exits for exceptions")
-
-	# The host read its own between two readings of the VM, and counts never decrease,
-	# so it has at least the former, at most the latter, and if these are equal, the same.
-	bad = ""
-	for (run = 1; run <= 3; run++) {
-		equal = 0
-		for (i = 1; i <= nr_codes; i++) {
-			c = codes[i]
-			if (n[run, "boot", c] > n[run, "work", c] || n[run, "work", c] > n[run, "after", c])
-				bad = bad "VM " run ": " name[c] " decreased "
-			if (c ~ /^exc/)
-				continue
-			if (cycles[run, "host", c] < cycles[run, "work", c] || \
-			    cycles[run, "host", c] > cycles[run, "after", c])
-				bad = bad "VM " run ": cycles of " name[c] " " cycles[run, "host", c] \
-				      " on the host, " cycles[run, "work", c] " to " \
-				      cycles[run, "after", c] " in the VM "
-			if (n[run, "host", c] < n[run, "work", c] || n[run, "host", c] > n[run, "after", c])
-				bad = bad "VM " run ": " name[c] " " n[run, "host", c] " on the host, " \
-				      n[run, "work", c] " to " n[run, "after", c] " in the VM "
-			equal += n[run, "work", c] && n[run, "work", c] == n[run, "after", c]
-		}
-		if (header[run, "work", "mask"] != 3 || cycles[run, "work", "total"] <= 0)
-			bad = bad "VM " run ": no cycles "
-		if (equal < 3)
-			bad = bad "VM " run ": only " equal " reasons did not change "
-	}
-	verdict(bad, "the host counted what the VM read")
+	verdict("isa", "each VM is of one kind")
+	verdict("vcpus", "all vCPUs came up")
+	verdict("end", "three VMs ran to their end, nested, shadow, and nested paging")
+	verdict("nested", vmx ? "no EPT violation or misconfiguration under shadow paging" : \
+				"no nested page fault under shadow paging")
+	verdict("shadow", "no #PF, INVLPG, or CR3 exit under nested paging")
+	expect("boot", "CPUID, I/O, XSETBV, and WBINVD equal in all runs until boot is done, give or" \
+		" take " SERIAL " I/O exits for interrupts of the serial line" \
+		(vmx ? ", with the " emulated(2, "CPUID") " CPUID and " emulated(2, "IO_INSTRUCTION") - \
+		 emulated(1, "IO_INSTRUCTION") " I/O that KVM emulated in real mode under shadow paging" : ""))
+	expect("workload", "CPUID, I/O, XSETBV, and WBINVD equal in all runs during the workload, give" \
+		" or take " SERIAL " I/O exits, too")
+	expect("again", "the third VM agrees with the first: as many " \
+		(vmx ? "EPT violations" : "nested page faults") ", within a quarter")
+	verdict("sums", "the sum of the reasons is the total, and none is unknown")
+	verdict("vectors", "the sum of the vectors is that of the exits for exceptions")
+	verdict("host", "the host counted what the VM read")
 }

@@ -13,16 +13,8 @@ BEGIN {
 	nr_points = split("boot work host after", points, " ")
 }
 
-function hex(digit) { return index("0123456789abcdef", digit) - 1 }
-
-function number(code)
-{
-	if (code ~ /^exc/)
-		return 10000 + substr(code, 4)
-	if (code ~ /^0x/)
-		return 256 * hex(substr(code, 3, 1)) + 16 * hex(substr(code, 4, 1)) + hex(substr(code, 5, 1))
-	return code + 0
-}
+# What sorts codes by their numbers, and vectors last: codes of SVM have one length
+function order(code) { return (code ~ /^exc/ ? "z" : "") sprintf("%6s", code) }
 
 # The CPUIDs that kvm_exits itself had executed by then
 function reads_by_reader(run, point)
@@ -30,7 +22,14 @@ function reads_by_reader(run, point)
 	return header[run, "boot", "reads"] + (point == "work" ? header[run, "work", "reads"] : 0)
 }
 
-function cpuids(run, point) { return n[run, point, isa == "vmx" ? 10 : "0x072"] - reads_by_reader(run, point) }
+# sum(n or cycles, ...): over the reasons and vectors that have one of these names, A|B|C
+function sum(of, run, point, names,   i, total)
+{
+	for (i = 1; i <= nr_codes; i++)
+		if (name[codes[i]] ~ "^(" names ")$")
+			total += of[run, point, codes[i]]
+	return total + 0
+}
 
 FNR == 1 {
 	file = FILENAME
@@ -48,8 +47,6 @@ file == "facts.tsv" {
 }
 /^# / {
 	header[run, point, substr($1, 3)] = $2
-	if ($1 == "# isa" && isa && isa != $2)
-		mixed = mixed "VM " run " is of " $2 ", not of " isa " "
 	if ($1 == "# isa")
 		isa = $2
 	next
@@ -60,7 +57,7 @@ NF == 4 && $1 != "code" {
 	name[$1] = $2
 	if ($1 == "total" || seen[$1]++)
 		next
-	for (i = ++nr_codes; i > 1 && number(codes[i - 1]) > number($1); i--)
+	for (i = ++nr_codes; i > 1 && order(codes[i - 1]) > order($1); i--)
 		codes[i] = codes[i - 1]
 	codes[i] = $1
 }
