@@ -83,7 +83,7 @@ function check_host(run,   i, c, equal)
 # How often the VM asked for something by an instruction
 function asked(run, point, what)
 {
-	return sum(n, run, point, what) - (tolower(what) == "cpuid" ? reads_by_reader(run, point) : 0)
+	return sum(n, run, point, what) - (tolower(what) == "cpuid" ? reads(run, point) : 0)
 }
 # What KVM emulated until the host looked, when the VM did neither
 function emulated(run, what)

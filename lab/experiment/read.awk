@@ -17,7 +17,7 @@ BEGIN {
 function order(code) { return (code ~ /^exc/ ? "z" : "") sprintf("%6s", code) }
 
 # The CPUIDs that kvm_exits itself had executed by then
-function reads_by_reader(run, point)
+function reads(run, point)
 {
 	return header[run, "boot", "reads"] + (point == "work" ? header[run, "work", "reads"] : 0)
 }
