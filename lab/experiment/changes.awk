@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # With read.awk: prints the section of experiment.md about one machine, and writes what its
-# picture shows to the file PICTURE, and rows of split.tsv to the file ROWS.
+# picture shows to the file PICTURE.  Adds rows of split.tsv to the file ROWS.
 #   date     when it ran
 
 function group(x,   s, tail) {
@@ -57,7 +57,7 @@ function write_rows(run,   i, c) {
 		c = codes[i]
 		if (n[run, "work", c])
 			printf "%s\t%s\t%s\t%s\t%.0f\t%.0f\n", isa, run == 1 ? "tdp" : "shadow", c, name[c],
-			       n[run, "work", c], cycles[run, "work", c] >ROWS
+			       n[run, "work", c], cycles[run, "work", c] >>ROWS
 	}
 }
 function write_table(   i, c) {
