@@ -4,13 +4,11 @@
 # picture shows to the file PICTURE.  Adds rows of split.tsv to the file ROWS.
 #   date     when it ran
 
-function group(x,   s, tail) {
+function group(x,   s) {
 	s = sprintf("%.0f", x)
-	while (length(s) > 3) {
-		tail = "," substr(s, length(s) - 2) tail
-		s = substr(s, 1, length(s) - 3)
-	}
-	return s tail
+	while (match(s, /[0-9][0-9][0-9][0-9](,|$)/))
+		s = substr(s, 1, RSTART) "," substr(s, RSTART + 1)
+	return s
 }
 function times(run, code) { return group(n[run, "work", code]) }
 function per_exit(run, code) {

@@ -35,11 +35,9 @@ FNR == 1 {
 	file = FILENAME
 	sub(/.*\//, "", file)
 	split(file, part, /[-.]/)
-	if (file != "facts.tsv") {
-		run = part[1]
-		paging[run] = part[2]
-		point = part[3]
-	}
+	run = part[1]
+	paging[run] = part[2]
+	point = part[3]
 }
 file == "facts.tsv" {
 	fact[$1, $2, $3] = $4
