@@ -123,8 +123,9 @@ END {
 	nr = split(vmx ? "CPUID IO_INSTRUCTION XSETBV WBINVD" : "cpuid io xsetbv wbinvd", list, " ")
 
 	for (run = 1; run <= 3; run++) {
-		if (fact[run, "boot", "online"] != fact[run, "boot", "cpus"])
-			complain("vcpus", fact[run, "boot", "online"] + 0 " of " fact[run, "boot", "cpus"] " in VM " run)
+		online = fact[run, "boot", "online"] + 0
+		if (online != fact[run, "boot", "cpus"])
+			complain("vcpus", online " of " fact[run, "boot", "cpus"] " in VM " run)
 		if (paging[run] != (run == 2 ? "shadow" : "nested") || !n[run, "after", "total"])
 			complain("end", "VM " run " did not")
 		if (vmx && (fact[run, "end", "cr3"] > 0) != (run == 2))
