@@ -4,6 +4,13 @@
 # room of lab/ has its own targets in its rules.mk.
 
 BASE    ?= v6.12
+# A shell is in one machine, on the kernel that others run.
+ifneq ($(filter shell% run_tests,$(MAKECMDGOALS)),)
+MACHINE ?= svm
+KERNEL  ?= $(if $(filter svm,$(MACHINE)),stock)
+override CMD := $(value CMD)
+export CMD
+endif
 MACHINE ?= vmx svm
 TIMEOUT ?= 300
 
@@ -71,6 +78,14 @@ else
 BUILD := $(CURDIR)/build/$(BASE)$(if $(filter command,$(origin PACKAGE)),-$(PACKAGE))
 endif
 REPORT := $(CURDIR)/build/report
+
+# With MACHINE=host, KVM of a kernel without the patches is replaced for a while.
+ifneq ($(filter host,$(MACHINE)),)
+ifeq ($(shell PATH=$$PATH:/sbin modinfo -F parm kvm 2> /dev/null | grep ^exit_counters:),)
+NEEDS_MODULES := modules
+KERNEL        := $(shell uname -r)
+endif
+endif
 
 JOBS     := -j$(shell nproc)
 PROGRESS := $(CURDIR)/lab/share/progress $(BUILD)/log

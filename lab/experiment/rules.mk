@@ -7,17 +7,18 @@
 #= GUEST_KERNEL=        for the experiment, a bzImage of your own
 #= GUEST_INITRD=        and an initramfs, whose /workload is what the VM does
 #= GUEST_MEM=96         the MiB of memory of that VM
-#= GUEST_CPUS=2         and its vCPUs
+#= GUEST_CPUS=2         and its vCPUs, 1 with KERNEL=
 
 GUEST_KERNEL ?=
 GUEST_INITRD ?=
 GUEST_MEM    ?= 96
-GUEST_CPUS   ?= 2
+# On a kernel of Debian's in QEMU, a VM with two vCPUs stood still in 2 runs of 12.
+GUEST_CPUS   ?= $(if $(NEEDS_MODULES),2,$(if $(KERNEL),1,2))
 
 HOST_PACKAGES += cpuid gnuplot-nox
 
 READER := $(BUILD)/kvm_exits/kvm_exits
-VM     := $(BUILD)/vm
+VM     := $(BUILD)/vm$(KERNEL:%=-%)
 
 .PHONY: reader vm vm-check experiment-image experiment explain host-check
 
@@ -35,22 +36,22 @@ vm-check:
 
 vm: kernel reader
 	@$(PROGRESS)/vm.log 'making the VM of the experiment' \
-		lab/experiment/vm '$(or $(GUEST_KERNEL),$(TREE)/obj/arch/x86/boot/bzImage)' \
+		lab/experiment/vm '$(or $(GUEST_KERNEL),$(BOOTED)/vmlinuz)' \
 			'$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' '$(GUEST_CPUS)' \
 			$(if $(GUEST_KERNEL)$(GUEST_INITRD),y,n) $(READER) $(VM)
-	@$(call payload,$(BUILD)/payload/experiment,experiment,qemu=y,$(addprefix $(VM)/,bzImage initramfs config))
+	@$(call payload,$(PAYLOADS)/experiment,experiment,qemu=y,$(addprefix $(VM)/,bzImage initramfs config))
 
 experiment-image: vm
 	@$(PROGRESS)/image-experiment.log 'making the image of the experiment' \
-		lab/machine/image $(TREE)/obj - $(BUILD)/payload/experiment $(IMAGES)/experiment
+		lab/machine/image $(BOOTED) $(PAYLOADS)/experiment $(IMAGES)/experiment
 
 ifeq ($(MACHINE),host)
 # As a user who may not reload modules would want it: refused at once.
 $(SOURCE)/.whole: | host-check
 host-check:
-	@lab/experiment/in-machine check
+	@lab/experiment/in-machine check $(HOST_MODULES)
 
-experiment: vm
+experiment: vm $(NEEDS_MODULES)
 	@+$(MAKE) --no-print-directory experiment-host
 	@$(MAKE) --no-print-directory explain
 else
@@ -66,7 +67,7 @@ explain:
 
 experiment-host:
 	@rm -rf $(BOOTS)/host-experiment && mkdir -p $(BOOTS)/host-experiment
-	@cd $(BOOTS)/host-experiment && $(CURDIR)/lab/experiment/in-machine $(VM) results.log $(TIMEOUT) && \
+	@cd $(BOOTS)/host-experiment && $(CURDIR)/lab/experiment/in-machine $(VM) results.log $(TIMEOUT) $(HOST_MODULES) && \
 		echo "lab: done" >> results.log && $(CURDIR)/lab/machine/split results.log
 
 experiment-svm: | qemu

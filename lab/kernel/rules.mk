@@ -4,11 +4,19 @@
 
 ## make tree            the patched kernel source, in build/<base>/linux
 ## make kernel          build it, and an unpatched one to compare with
+## make modules         build KVM's modules for the kernel that runs here, or for KERNEL=
+## sudo make load       replace KVM by these; sudo make unload undoes that
 #= KSRC=                kernel source to use instead of Debian's package
 #= PACKAGE=             another of Debian's kernel sources to try, linux-source-X.Y
+#= KERNEL=stock         run on a kernel of Debian's, with only KVM's modules rebuilt: stock is
+#=                      its newest one for virtual machines, or what uname -r says
+#= CC=gcc               compiler of these modules
+#= PARAMS="ept=0"       for make load, parameters of kvm_intel or kvm_amd
+#= SIGN_KEY= SIGN_CERT= for make load, what to sign the modules with, under Secure Boot
 #= DEBUG=kasan          how "make check" looks for bugs in a run: kasan or kcsan
 
-DEBUG ?= kasan
+DEBUG  ?= kasan
+KERNEL ?=
 ifeq ($(wildcard lab/kernel/$(DEBUG).config)$(filter lab,$(DEBUG)),)
 $(error Unknown DEBUG '$(DEBUG)'; there are: kasan kcsan)
 endif
@@ -19,9 +27,22 @@ HEADERS := $(BUILD)/headers
 TARBALL := $(if $(SUITE),$(BUILD)/download)/usr/src/$(PACKAGE).tar.xz
 
 HOST_PACKAGES += bc bison build-essential flex kmod libelf-dev libssl-dev patch rsync xz-utils \
+	$(if $(filter modules,$(MAKECMDGOALS) $(NEEDS_MODULES))$(KERNEL),dwarves python3-minimal) \
 	$(if $(KSRC)$(SUITE),,$(PACKAGE)) $(NEEDS)
 
-.PHONY: tree kernel kernel-debug headers kernel-again
+.PHONY: tree kernel kernel-lab kernel-stock kernel-debug headers kernel-again modules modules-check load unload
+
+# What machines boot, a folder made by lab/kernel/install
+BOOTABLE := $(BUILD)/bootable
+BOOTED   := $(BOOTABLE)/$(or $(KERNEL),patched)
+
+# A kernel of Debian's with our modules of KVM.  By default, "make modules" is for the one
+# that runs.
+RELEASE := $(or $(KERNEL),$(shell uname -r))
+STOCK   := $(BUILD)/modules/$(RELEASE)
+
+# For MACHINE=host: where KVM's modules with exit counters are, "-" if the system's own are such
+HOST_MODULES = $(if $(NEEDS_MODULES),$(BUILD)/modules/$(shell uname -r),-)
 
 # Source: unpacked aside and renamed, so that what has the name is whole.
 ifdef KSRC
@@ -67,9 +88,40 @@ $(TREE)/obj/.seeded: $(SOURCE)/obj/.built | tree
 	@cd $(TREE) && xargs touch < .mktree
 	@touch $(TREE)/obj.tmp/.seeded && mv $(TREE)/obj.tmp $(TREE)/obj
 
-kernel: tree $(TREE)/obj/.seeded
+kernel: $(if $(KERNEL),kernel-stock,kernel-lab)
+
+kernel-lab: tree $(TREE)/obj/.seeded
 	@$(PROGRESS)/kernel.log 'building the patched kernel' \
 		$(MAKE) -C $(TREE) O=$(TREE)/obj $(JOBS) bzImage modules
+	@$(PROGRESS)/kernel-install.log 'installing it for machines' \
+		lab/kernel/install $(TREE)/obj $(SOURCE)/obj $(BOOTABLE)/patched
+
+# One of Debian's that is not installed is looked for again when its source is another one.
+$(STOCK)/debian/release: $(SOURCE)/.whole
+	@$(PROGRESS)/stock.log 'looking for the kernel $(RELEASE)' \
+		lab/kernel/stock $(RELEASE) $(if $(KSRC),- -,$(PACKAGE) $(or $(SUITE),-)) $(@D) \
+			$(if $(KSRC),/lib/modules/$(RELEASE)/build)
+
+# Said before anything is installed or unpacked
+setup: $(if $(filter modules,$(MAKECMDGOALS) $(NEEDS_MODULES)),modules-check)
+modules-check:
+	@$(if $(KSRC),,lab/kernel/stock $(RELEASE) $(PACKAGE))
+
+load:
+	@lab/kernel/load $(BUILD)/modules/$(shell uname -r) $(or $(SIGN_KEY),-) $(or $(SIGN_CERT),-) $(PARAMS)
+
+unload:
+	@lab/kernel/load -u $(BUILD)/modules/$(shell uname -r)
+
+modules: tree $(STOCK)/debian/release
+	@$(PROGRESS)/modules.log "building KVM's modules for $$(cat $(STOCK)/debian/release)" \
+		lab/kernel/modules $(TREE) $(STOCK)/debian $(STOCK) $(if $(filter-out default,$(origin CC)),$(CC))
+	@$(if $(filter stock,$(RELEASE)),ln -sfn stock $(BUILD)/modules/$$(cat $(STOCK)/debian/release))
+	@$(if $(filter modules,$(MAKECMDGOALS)),echo "They are in $(STOCK:$(CURDIR)/%=%)$(if $(KERNEL),,; to load them: sudo make load)")
+
+kernel-stock: modules
+	@$(PROGRESS)/stock-install.log 'installing that kernel for machines' \
+		lab/kernel/install -s $(STOCK)/debian $(STOCK) $(BOOTABLE)/$(RELEASE)
 
 headers: tree
 	@$(PROGRESS)/headers.log 'installing the headers' \
@@ -84,6 +136,8 @@ $(TREE)/obj-%/.configured: lab/kernel/lab.config lab/kernel/%.config | tree
 kernel-debug: $(TREE)/obj-$(DEBUG)/.configured
 	@$(PROGRESS)/kernel-$(DEBUG).log 'building the $(DEBUG) kernel' \
 		$(MAKE) -C $(TREE) O=$(TREE)/obj-$(DEBUG) $(JOBS) bzImage modules
+	@$(PROGRESS)/kernel-install.log 'installing it for machines' \
+		lab/kernel/install $(TREE)/obj-$(DEBUG) - $(BOOTABLE)/$(DEBUG)
 
 kernel-again:
 	@rm -rf $(SOURCE)/obj $(TREE)/obj

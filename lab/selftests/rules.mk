@@ -24,16 +24,16 @@ tests: headers
 			FORCE_TARGETS=1 'TEST_GEN_PROGS_$(KVM_X86)=$(LAB_TESTS)' \
 			'TEST_GEN_PROGS_EXTENDED_$(KVM_X86)=$(LAB_EXTENDED)' \
 			'TEST_PROGS_$(KVM_X86)=$(KVM_X86)/exit_counters_paging_test.sh'
-	@$(call payload,$(BUILD)/payload/selftests,selftests,cpus=2 icount=y,$(TESTS))
-	@$(call stripped,$(BUILD)/payload/selftests)
+	@$(call payload,$(PAYLOADS)/selftests,selftests,cpus=2 icount=y,$(TESTS))
+	@$(call stripped,$(PAYLOADS)/selftests)
 
 image: kernel tests
 	@$(PROGRESS)/image.log 'making the image of the selftests' \
-		lab/machine/image $(TREE)/obj $(SOURCE)/obj $(BUILD)/payload/selftests $(IMAGES)/selftests
+		lab/machine/image $(BOOTED) $(PAYLOADS)/selftests $(IMAGES)/selftests
 
 image-debug: kernel-debug tests
 	@$(PROGRESS)/image-$(DEBUG).log 'making the image of the $(DEBUG) kernel' \
-		lab/machine/image $(TREE)/obj-$(DEBUG) - $(BUILD)/payload/selftests $(IMAGES)/$(DEBUG)
+		lab/machine/image $(BOOTABLE)/$(DEBUG) $(PAYLOADS)/selftests $(IMAGES)/$(DEBUG)
 
 run: image
 	@+$(MAKE) --no-print-directory -j2 $(addprefix selftests-,$(MACHINE))
