@@ -6,10 +6,16 @@
 # not, and at the end restores what it found.
 #
 #   me           set before: the name of who sources this, for messages
+#   modules      set before on a host: the folder of KVM's modules with exit counters, see
+#                lab/kernel/modules, or "-" if the system's own have them
 #   module, param, isa   the vendor's module, its parameter that switches nested
 #                        paging, and what tables call that vendor
+#   patched, unpatched   for take: KVM's modules with exit counters, and without ("none" if
+#                        there are none)
 #   lab TEXT     a line for who reads the results, which file descriptor 3 is
 
+# Of kmod, which an ordinary user has not in his path
+PATH=$PATH:/usr/sbin:/sbin
 sysfs=/sys/module
 # shellcheck disable=SC2034 # for who sources this
 tracing=/sys/kernel/tracing debugfs=/sys/kernel/debug
@@ -24,6 +30,7 @@ die()
 lab() { echo "lab: $*" >&3; echo "lab: $*"; }
 
 if [ -n "${LAB_MACHINE-}" ]; then
+	modules=-
 	if grep -qw vmx /proc/cpuinfo; then
 		modprobe kvm_intel
 	else
@@ -32,8 +39,6 @@ if [ -n "${LAB_MACHINE-}" ]; then
 fi
 [ -e $sysfs/kvm ] ||
 	die "KVM is not loaded; load kvm_intel or kvm_amd"
-[ -n "${LAB_MACHINE-}" ] || [ -e $sysfs/kvm/parameters/exit_counters ] ||
-	die "this kernel has no exit counters; boot one that has (make tree writes its source, README.md has the steps)"
 # shellcheck disable=SC2034 # for who sources this
 if [ -d $sysfs/kvm_intel ]; then
 	module=kvm_intel param=ept isa=vmx
@@ -43,14 +48,53 @@ else
 	die "neither kvm_intel nor kvm_amd is loaded; load one, if this machine has VMX or SVM"
 fi
 
+# Where the modules are that are loaded: a folder, or "system"
+# shellcheck disable=SC2034,SC2154 # for who sources this; set by who sources this
+case $modules in
+-)
+	patched=system unpatched=none from=system
+	[ ! -d /lab/unpatched ] || unpatched=/lab/unpatched
+	;;
+*)
+	patched=$modules unpatched=system from=system
+	[ ! -e $sysfs/kvm/parameters/exit_counters ] || from=$modules
+	;;
+esac
+
+# What the system wants to be given to a module of ours, too
+options() { modprobe -c 2>/dev/null | sed -n "s/^options $1 //p"; }
+
 # load NAME=VALUE...: the vendor's module, with these parameters
 load()
 {
 	[ ! -d $sysfs/$module ] || rmmod $module || return
-	modprobe $module "$@"
+	if [ "$from" = system ]; then
+		modprobe $module "$@"
+		return
+	fi
+	vendor=$from/$(echo $module | tr _ -).ko
+	if [ ! -d $sysfs/kvm ]; then
+		for needed in $(modinfo -F depends "$from/kvm.ko" "$vendor" | tr ',' '\n' | sort -u | grep -vx kvm); do
+			modprobe "$needed" || return
+		done
+		# shellcheck disable=SC2046 # words
+		insmod "$from/kvm.ko" $(options kvm) || return
+	fi
+	# shellcheck disable=SC2046 # words
+	insmod "$vendor" $(options $module) "$@"
 }
 
-unload() { rmmod $module && rmmod kvm; }
+unload()
+{
+	{ [ ! -d $sysfs/$module ] || rmmod $module; } &&
+		{ [ ! -d $sysfs/kvm ] || rmmod kvm; }
+}
+
+# take FROM: from now on load takes KVM's modules from there, a folder or "system"
+take()
+{
+	[ "$from" = "$1" ] || { unload && from=$1; }
+}
 
 # reads_back VALUE: has the module been loaded with nested paging on (1) or off (0)?
 reads_back()
@@ -61,7 +105,8 @@ reads_back()
 	esac
 }
 
-params() { (cd "$sysfs/$module/parameters" && grep '' -- *); }
+# What KVM's modules were given, a line each: kvm/parameters/NAME:VALUE
+params() { (cd $sysfs && grep '' kvm/parameters/* $module/parameters/* 2>/dev/null); }
 
 # Who has VMs, or just /dev/kvm open
 holders()
@@ -76,46 +121,62 @@ holders()
 	done
 }
 
-# What the module's parameters are to be again, of those that are not
+# differing MODULE: what its parameters are to be again, of those that are not
 differing()
 {
-	params >"$tmp/params" 2>/dev/null
-	echo "$saved" | grep -vxFf "$tmp/params" | sed 's/:/=/'
+	params >"$tmp/params"
+	echo "$saved" | grep -vxFf "$tmp/params" | sed -n "s|^$1/parameters/\([^:]*\):|\1=|p"
 }
 
-# The module as the system loads it; if that differs from what was found, with the
-# paging parameter, and only then with what still differs: parameters that follow from
-# it need not accept what they show.
+# The modules as the system loads them.  Of what differs from what was found, first what
+# can be written; then the paging parameter; and only then what still differs: parameters
+# that follow from it need not accept what they show.
 restore()
 {
 	trap '' HUP INT QUIT PIPE TERM
 	undo
-	echo "$saved_mask" >$sysfs/kvm/parameters/exit_counters
 	set --
-	for more in "$(echo "$saved" | sed -n "s/^$param:/$param=/p")" rest none; do
-		load "$@" 2>"$tmp/modprobe" || :
-		differ=$(differing)
-		[ -n "$differ" ] || break
-		[ "$more" != rest ] || more=$differ
+	kvm_given=
+	take "$found" || {
+		echo "$me: KVM of $from is still loaded, as somebody uses it; end that, then: rmmod $module kvm; modprobe $module" >&2
+		rm -rf "$tmp"
+		exit 1
+	}
+	for more in "$(echo "$saved" | sed -n "s|^$module/parameters/$param:|$param=|p")" rest none; do
+		if [ -n "$kvm_given" ]; then
+			# shellcheck disable=SC2086 # words
+			{ unload && modprobe kvm $kvm_given; } 2>"$tmp/modprobe"
+		fi
+		load "$@" 2>"$tmp/modprobe"
+		for written in $(differing kvm); do
+			echo "${written#*=}" 2>/dev/null >"$sysfs/kvm/parameters/${written%%=*}"
+		done
+		differ=$(differing $module)
+		kvm_differ=$(differing kvm)
+		[ -n "$differ$kvm_differ" ] || break
+		if [ "$more" = rest ]; then
+			kvm_given=$kvm_differ
+			more=$differ
+		fi
 		# shellcheck disable=SC2086 # words
 		set -- "$@" $more
 	done
-	[ -z "$differ" ] || {
+	[ -z "$differ$kvm_differ" ] || {
 		if [ -d $sysfs/$module ]; then
 			echo "$me: $module is loaded again, but these parameters were otherwise:"
-			echo "$differ"
+			echo "$kvm_differ" "$differ"
 		else
 			echo "$me: $module is NOT loaded:"
 			cat "$tmp/modprobe"
 		fi
 	} >&2
 	rm -rf "$tmp"
-	[ -z "$differ" ] || exit 1
+	[ -z "$differ$kvm_differ" ] || exit 1
 }
 
-# can_borrow ARGUMENT...: refuse where modules cannot be reloaded, or as another user do
+# can_swap ARGUMENT...: refuse where KVM's modules cannot be reloaded, or as another user do
 # all again as root, with these arguments
-can_borrow()
+can_swap()
 {
 	if [ "$(id -u)" != 0 ]; then
 		command -v sudo >/dev/null || die "only root may reload $module; run this as root"
@@ -136,6 +197,14 @@ can_borrow()
 	done
 	modprobe -D $module >/dev/null 2>&1 ||
 		die "modprobe does not find $module, which could not be loaded again"
+}
+
+# can_borrow ARGUMENT...: the same for who counts exits
+can_borrow()
+{
+	[ "$modules" != - ] || [ -e $sysfs/kvm/parameters/exit_counters ] ||
+		die "the KVM that is loaded has no exit counters, although the system's has; reload it: modprobe -r $module kvm; modprobe $module"
+	can_swap "$@"
 	[ -d $debugfs/kvm ] ||
 		die "no $debugfs/kvm; mount debugfs (mount -t debugfs debugfs $debugfs)"
 	[ -d $tracing/events/kvm/kvm_cr ] ||
@@ -149,7 +218,7 @@ can_borrow()
 borrow()
 {
 	saved=$(params)
-	saved_mask=$(cat $sysfs/kvm/parameters/exit_counters)
+	found=$from
 	tmp=$(mktemp -d) || exit
 	# A shell that a signal kills does not run its EXIT trap.
 	trap restore EXIT
