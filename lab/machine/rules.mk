@@ -5,15 +5,25 @@
 #   in-machine  what runs there, see lab/machine/in-machine
 #   needs       what its machine must have, see lab/machine/image
 
+## make shell           a shell in the machine svm, whose root is this host's file system
+#= CMD=                 for make shell, a command instead
+
+# What shares the host's file system; in Debian 12 it comes with QEMU.
+SHELL_PACKAGES = $(shell . /etc/os-release; [ "$$VERSION_ID" = 12 ] || echo virtiofsd; \
+	[ "$$(id -u)" = 0 ] || echo uidmap)
+
 HOST_PACKAGES += cpio grub-common grub-pc-bin mtools xorriso busybox-static seabios qemu-system-x86 \
-	$(if $(filter vmx,$(MACHINE)),bochs bochs-term bochsbios vgabios)
+	$(if $(filter vmx,$(MACHINE)),bochs bochs-term bochsbios vgabios) \
+	$(if $(filter shell% run_tests,$(MAKECMDGOALS)),$(SHELL_PACKAGES))
 
-.PHONY: qemu
+.PHONY: qemu shell shell-image
 
-IMAGES := $(BUILD)/images
+# What is of another kernel than the laboratory's is beside, by that kernel's name
+IMAGES   := $(BUILD)/images$(KERNEL:%=-%)
+PAYLOADS := $(BUILD)/payload$(KERNEL:%=-%)
 
 # Each machine's last boot of an image, with its logs and what they say: lab/machine/split
-BOOTS := $(BUILD)/run
+BOOTS := $(BUILD)/run$(KERNEL:%=-%)
 
 # A payload needs programs=A,B; make takes a comma for the end of an argument.
 COMMA := ,
@@ -23,6 +33,26 @@ payload = rm -rf $1 && mkdir -p $1 && cp lab/$2/in-machine $1 && echo $3 > $1/ne
 
 # $(call stripped,FOLDER): of its programs, the symbols; strip refuses scripts
 stripped = find $1 -type f -perm -u+x -exec strip -g {} \; 2> /dev/null || true
+
+# For make shell.  In the machine vmx, that is all there is.
+SHELL_NEEDS := memory=3072 cpus=2
+ifneq ($(filter vmx,$(MACHINE)),)
+SHELL_NEEDS := memory=1024 cpus=1 qemu=y
+shell-image: tests reader
+endif
+
+shell-image: kernel
+	@rm -rf $(PAYLOADS)/shell && mkdir -p $(PAYLOADS)/shell
+	@cp lab/machine/in-machine.d/shell $(PAYLOADS)/shell/in-machine
+	@echo $(SHELL_NEEDS) > $(PAYLOADS)/shell/needs
+	@$(if $(filter vmx,$(MACHINE)),cp -R $(TESTS) $(READER) $(PAYLOADS)/shell)
+	@$(PROGRESS)/image-shell.log 'making the image of the shell' \
+		lab/machine/image $(BOOTED) $(PAYLOADS)/shell $(IMAGES)/shell
+
+# What goes before is not what CMD says.
+shell:
+	@+$(MAKE) --no-print-directory shell-image $(if $(filter svm,$(MACHINE)),qemu) >&2
+	@lab/machine/shell $(MACHINE) $(IMAGES)/shell $(BOOTS)/$(MACHINE)-shell unpatched patched
 
 # The machine svm is booted in a QEMU that is right, which may take a while to get: what
 # boots it has this as an order-only prerequisite.
