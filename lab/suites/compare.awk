@@ -10,7 +10,7 @@ function rank(result) { return index("skip pass fail timeout hang", result) }
 {
 	key = $2 SUBSEP $3
 	id = $1 SUBSEP key
-	if (rank($5) > rank(outcome[id]) || !(id in outcome))
+	if (!(id in outcome) || rank($5) > rank(outcome[id]))
 		outcome[id] = $5
 	if ($4 != "-")
 		number[id, $5]++
@@ -55,23 +55,25 @@ function totals(   id, part, count, what, i, k, j, line)
 	}
 }
 
-function differences(   i, j, key, before, after, added)
+function differences(   i, j, key, before, after, added, again)
 {
 	for (j = 1; j <= nr_tests; j++) {
 		for (i = 1; i <= nr_settings; i++) {
 			key = settings[i] SUBSEP tests[j]
 			before = said("unpatched" SUBSEP key)
 			after = said("patched" SUBSEP key)
-			if (before == after)
+			if (before == after || tests[j] ~ / \(again\)$/)
 				continue
 			if (before == "" && outcome["patched", key] ~ /pass|skip/) {
 				added = added "- " settings[i] ", " tests[j] ": " after "\n"
 				continue
 			}
-			if (outcome["unpatched", key] == "pass" && outcome["patched", key] != "pass")
+			again = outcome["patched", key " (again)"]
+			if (outcome["unpatched", key] == "pass" && outcome["patched", key] != "pass" && again != "pass")
 				worse++
 			print "- " settings[i] ", " tests[j] ": " (before == "" ? "absent" : before) \
-				", with the patches " (after == "" ? "absent" : after)
+				", with the patches " (after == "" ? "absent" : after) \
+				(again == "pass" ? ", and passed when repeated" : "")
 			different++
 		}
 	}
