@@ -5,15 +5,15 @@
 
 ## make bench           measure what exits cost, and what other tools add to them
 ## make bench-time      measure what building and the experiment take, in seconds
-#= UNPATCHED=           for make bench MACHINE=host, a folder of the running kernel's
-#=                      KVM modules without the patches
+#= UNPATCHED=           for make bench MACHINE=host on a kernel that has the patches, a folder
+#=                      of its KVM modules without them
 #= RUNS=5               how often make bench-time does that
 
 RUNS ?= 5
 BENCH_PACKAGES := clang-19 libbpf-dev linux-perf dwarves
 
 # Cycles of one processor are not to be taken for the laboratory's instructions.
-COSTS := $(REPORT)$(if $(filter host kvm,$(MACHINE)),/$(MACHINE))
+COSTS := $(REPORT)/$(or $(filter host kvm,$(MACHINE)),$(KERNEL))
 UNIT  := $(if $(filter host kvm,$(MACHINE)),cycles,instructions)
 
 .PHONY: bench-tools bench-image bench bench-check bench-time bench-vmx bench-svm bench-kvm
@@ -29,30 +29,32 @@ bench-tools: tests
 		lab/machine/bundle $(BUILD)/bench/bpf-count $(BUILD)/bench/bpf && \
 		clang-19 -O2 -g -target bpf -idirafter /usr/include/x86_64-linux-gnu \
 			-c -o $(BUILD)/bench/bpf-count.bpf.o lab/bench/in-machine.d/bpf-count.bpf.c'
-	@$(call payload,$(BUILD)/payload/bench,bench,icount=y programs=perf,$(BUILD)/bench/.)
+	@$(call payload,$(PAYLOADS)/bench,bench,icount=y programs=perf,$(BUILD)/bench/.)
 
 bench-image: kernel bench-tools
 	@$(PROGRESS)/image-bench.log 'making the image of the measurement' \
-		lab/machine/image $(TREE)/obj $(SOURCE)/obj $(BUILD)/payload/bench $(IMAGES)/bench
+		lab/machine/image $(BOOTED) $(PAYLOADS)/bench $(IMAGES)/bench
 
 ifeq ($(MACHINE),host)
 # As a user who may not reload modules would want it: refused at once.
 $(SOURCE)/.whole: | bench-check
 bench-check:
-	@lab/bench/in-machine check
+	@lab/bench/in-machine check $(HOST_MODULES)
 
-bench: bench-tools
+bench: bench-tools $(NEEDS_MODULES)
 	@rm -rf $(BOOTS)/host-bench && mkdir -p $(BOOTS)/host-bench
 	@cd $(BOOTS)/host-bench && \
-		$(CURDIR)/lab/bench/in-machine $(BUILD)/bench $(if $(UNPATCHED),$(abspath $(UNPATCHED)),-) results.log && \
+		$(CURDIR)/lab/bench/in-machine $(BUILD)/bench $(if $(UNPATCHED),$(abspath $(UNPATCHED)),-) results.log $(HOST_MODULES) && \
 		echo "lab: done" >> results.log && $(CURDIR)/lab/machine/split results.log
-	@lab/bench/report $(COSTS) - $(UNIT) $(BOOTS)/host-bench
+	@lab/bench/report $(COSTS) - $(UNIT) "this machine's kernel, $$(uname -r)" - $(BOOTS)/host-bench
 else
 bench: bench-image
-	@$(PROGRESS)/compiled.log 'compiling with debug information' \
-		lab/bench/compiled $(SOURCE) $(TREE) $(BUILD)/compiled
+	@$(if $(KERNEL),,$(PROGRESS)/compiled.log 'compiling with debug information' \
+		lab/bench/compiled $(SOURCE) $(TREE) $(BUILD)/compiled)
 	@+$(MAKE) --no-print-directory -j2 $(addprefix bench-,$(MACHINE))
-	@lab/bench/report $(COSTS) $(BUILD)/compiled $(UNIT) $(foreach m,$(MACHINE),$(BOOTS)/$m-bench)
+	@lab/bench/report $(COSTS) $(if $(KERNEL),-,$(BUILD)/compiled) $(UNIT) \
+		"$(if $(KERNEL),Debian's kernel $$(cat $(STOCK)/debian/release),the laboratory's kernel)" \
+		$(if $(KERNEL),-,$(REPORT)/stock/bench.md) $(foreach m,$(MACHINE),$(BOOTS)/$m-bench)
 endif
 
 bench-svm: | qemu

@@ -32,6 +32,6 @@ END {
 		compare("nested", exits[i])
 		compare("shadow", exits[i])
 	}
-	compare("nested", isa == "vmx" ? "ept_violation" : "npf")
+	compare("nested", isa ~ /^vmx/ ? "ept_violation" : "npf")
 	compare("shadow", "shadow_pf")
 }
