@@ -7,7 +7,7 @@
 #   tmp      a folder to use, empty at first
 #   builds   the build folders of the bases that are checked, BUILD alone unless all checks run
 # and takes from lab/check/rules.mk: BASE BUILD SOURCE TREE READER DEBUG TIMEOUT
-# MACHINE HEADERS BOOTS IMAGES REPORT, and for one of them OTHER_DEBIAN OTHER_BASES PACKAGES
+# MACHINE HEADERS BOOTS IMAGES REPORT STOCK_KERNEL, and for one of them OTHER_DEBIAN OTHER_BASES PACKAGES
 
 : "${BASE:?}" "${BUILD:?}" "${SOURCE:?}" "${TREE:?}" "${HEADERS:?}" "${READER:?}" "${BOOTS:?}" "${IMAGES:?}" \
 	"${REPORT:?}" "${DEBUG:?}" "${TIMEOUT:?}" "${MACHINE:?}"
@@ -75,6 +75,20 @@ says()
 	fi
 }
 
+# stub NAME TEXT...: programs that stand in for the host's ones, and no others
+stub()
+{
+	mkdir -p "$tmp/bin"
+	rm -f "$tmp/bin"/*
+	while [ $# -gt 0 ]; do
+		printf '#!/bin/sh\n%s\n' "$2" > "$tmp/bin/$1"
+		chmod +x "$tmp/bin/$1"
+		shift 2
+	done
+}
+
+with_stubs() { env PATH="$tmp/bin:$PATH" "$@"; }
+
 # edited FOLDER PATCHES: gets those of the kernel's files that patches in a folder edit
 edited()
 {
@@ -110,7 +124,7 @@ adopt()
 # count RUN [HOST]: what a machine has come to, by its verdict, and on which host
 count()
 {
-	name="${2:+$2: }$(basename "${1%/run/*}") ${1##*/}"
+	name=${2:+$2: }$(echo "$1" | sed 's|.*/\([^/]*\)/run\(-[^/]*\)*/|\1\2 |')
 	IFS='	' read -r result p f s _ < "$1/verdict" 2> /dev/null || { fail "$name has run"; return; }
 	[ "$result" = passed ] || names="$names
 not ok - $name, see $1/summary"
@@ -118,13 +132,13 @@ not ok - $name, see $1/summary"
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
-# what_costs MACHINE BUILD: is what counting and timing cost there within its limits?
-# Both emulators' TSC counts instructions.
+# what_costs MACHINE BUILD [-KERNEL]: is what counting and timing cost there within its
+# limits?  Both emulators' TSC counts instructions.
 what_costs()
 {
-	awk -F '\t' -v isa="$1" -f lab/check/costs.awk \
+	awk -F '\t' -v isa="$1${3-}" -f lab/check/costs.awk \
 		-v gcc="$(sed -n 's/^CONFIG_GCC_VERSION=\(.*\)[0-9]\{4\}$/\1/p' "$2/linux/obj/.config")" \
-		lab/bench/limits.tsv "$2/run/$1/costs.tsv"
+		lab/bench/limits.tsv "$2/run${3-}/$1/costs.tsv"
 }
 
 # The last line, and the same for lab/check/all: counts as fields, and what failed

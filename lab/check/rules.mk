@@ -4,10 +4,10 @@
 
 ## make check           run all tests of this project, with a summary
 ## make check-machines  the machines alone; likewise check- experiment costs reader kernel
-##                      sources input host suites failures other-debian
+##                      sources input host modules shell suites failures other-debian
 ## make check-series    check the patches one by one, and other configurations
 
-CONCERNS := machines experiment costs reader kernel sources input host suites failures
+CONCERNS := machines experiment costs reader kernel sources input host modules shell suites failures
 
 SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
 
@@ -15,21 +15,21 @@ SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
 OTHER_BASES := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(origin PACKAGE)),$(filter-out $(BASE),$(BASES))))
 
 CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils \
-	docbook-xml xsltproc mmdebstrap jq
+	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal
 
 .PHONY: check check-series check-other-debian $(CONCERNS:%=check-%)
 
 # What the scripts take, see lab/check/lib.sh.  A user's own kernel is not tried elsewhere.
 CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SOURCE='$(SOURCE)' TREE='$(TREE)' \
 	HEADERS='$(HEADERS)' READER='$(READER)' BOOTS='$(BOOTS)' IMAGES='$(IMAGES)' REPORT='$(REPORT)' \
-	DEBUG='$(DEBUG)' TIMEOUT='$(TIMEOUT)' MACHINE='$(MACHINE)' \
+	STOCK_KERNEL='$(if $(KSRC),,y)' DEBUG='$(DEBUG)' TIMEOUT='$(TIMEOUT)' MACHINE='$(MACHINE)' \
 	OTHER_DEBIAN='$(if $(KSRC),,$(CURDIR)/build/other)' \
 	PACKAGES='$(CHECK_PACKAGES_OF_ALL) $(BENCH_PACKAGES) $(SERIES_PACKAGES)'
 
 check check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
 check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
 
-check: images image-debug qemu
+check: images image-debug qemu stock-images
 	@$(CHECK_ENV) lab/check/all $(CONCERNS)
 
 # By itself, a check takes what the machines' last boots left, and boots them only if
@@ -41,6 +41,11 @@ check-experiment check-other-debian: $(REPORT)/coverage.tsv
 check-kernel check-input: images
 check-sources check-host check-suites: setup
 check-failures: images qemu
+check-modules check-shell: images qemu stock-images
+
+.PHONY: stock-images
+stock-images: images
+	@+$(MAKE) --no-print-directory MACHINE=svm KERNEL=stock images shell-image
 
 $(REPORT)/coverage.tsv: | images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
 	@lab/selftests/tables $(REPORT) $(foreach m,$(MACHINE),$(BOOTS)/$m) > /dev/null
