@@ -40,6 +40,11 @@ $(error '$(CURDIR)' has a space in it, which make cannot handle; move the clone)
 endif
 
 BASES    := $(patsubst bases/%/base,%,$(wildcard bases/*/base))
+ifneq ($(filter shell% run_tests,$(MAKECMDGOALS)),)
+ifneq ($(words $(MACHINE))$(filter-out svm $(if $(filter run_tests,$(MAKECMDGOALS)),,vmx),$(MACHINE)),1)
+$(error MACHINE=$(MACHINE): make shell is in svm or in vmx, and make run_tests in svm)
+endif
+endif
 MACHINES := vmx svm kvm
 # This machine itself, which is only asked to run VMs.
 ifneq ($(filter experiment% explain bench,$(MAKECMDGOALS)),)
@@ -82,6 +87,9 @@ REPORT := $(CURDIR)/build/report
 # With MACHINE=host, KVM of a kernel without the patches is replaced for a while.
 ifneq ($(filter host,$(MACHINE)),)
 ifeq ($(shell PATH=$$PATH:/sbin modinfo -F parm kvm 2> /dev/null | grep ^exit_counters:),)
+ifneq ($(KERNEL),)
+$(error MACHINE=host runs its own kernel, not KERNEL=$(KERNEL))
+endif
 NEEDS_MODULES := modules
 KERNEL        := $(shell uname -r)
 endif

@@ -37,7 +37,7 @@ bench-image: kernel bench-tools
 
 ifeq ($(MACHINE),host)
 # As a user who may not reload modules would want it: refused at once.
-$(SOURCE)/.whole: | bench-check
+$(SOURCE)/.whole: | $(if $(filter bench,$(MAKECMDGOALS)),bench-check)
 bench-check:
 	@lab/bench/in-machine check $(HOST_MODULES)
 

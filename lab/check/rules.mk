@@ -7,7 +7,12 @@
 ##                      sources input host modules shell suites failures other-debian
 ## make check-series    check the patches one by one, and other configurations
 
-CONCERNS := machines experiment costs reader kernel sources input host modules shell suites failures
+CONCERNS := machines experiment costs reader kernel sources input host suites failures
+# A user's own kernel is not one of Debian's.
+ifndef KSRC
+CONCERNS     += modules shell
+STOCK_IMAGES := stock-images
+endif
 
 SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
 
@@ -29,19 +34,19 @@ CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SO
 check check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
 check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
 
-check: images image-debug qemu stock-images
+check: images image-debug qemu $(STOCK_IMAGES)
 	@$(CHECK_ENV) lab/check/all $(CONCERNS)
 
 # By itself, a check takes what the machines' last boots left, and boots them only if
 # there is none.
-check-machines: images image-debug qemu
+check-machines: images image-debug qemu $(STOCK_IMAGES)
 check-experiment check-reader: images $(foreach m,$(MACHINE),$(BOOTS)/$m-experiment/verdict)
 check-costs: images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
 check-experiment check-other-debian: $(REPORT)/coverage.tsv
 check-kernel check-input: images
 check-sources check-host check-suites: setup
 check-failures: images qemu
-check-modules check-shell: images qemu stock-images
+check-modules check-shell: images qemu $(STOCK_IMAGES)
 
 .PHONY: stock-images
 stock-images: images

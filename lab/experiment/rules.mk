@@ -47,7 +47,7 @@ experiment-image: vm
 
 ifeq ($(MACHINE),host)
 # As a user who may not reload modules would want it: refused at once.
-$(SOURCE)/.whole: | host-check
+$(SOURCE)/.whole: | $(if $(filter experiment,$(MAKECMDGOALS)),host-check)
 host-check:
 	@lab/experiment/in-machine check $(HOST_MODULES)
 

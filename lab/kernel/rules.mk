@@ -108,7 +108,7 @@ modules-check:
 	@$(if $(KSRC),,lab/kernel/stock $(RELEASE) $(PACKAGE))
 
 load:
-	@lab/kernel/load $(BUILD)/modules/$(shell uname -r) $(or $(SIGN_KEY),-) $(or $(SIGN_CERT),-) $(PARAMS)
+	@lab/kernel/load $(BUILD)/modules/$(shell uname -r) '$(or $(SIGN_KEY),-)' '$(or $(SIGN_CERT),-)' $(PARAMS)
 
 unload:
 	@lab/kernel/load -u $(BUILD)/modules/$(shell uname -r)

@@ -138,6 +138,7 @@ restore()
 	set --
 	kvm_given=
 	take "$found" || {
+		load 2>/dev/null
 		echo "$me: KVM of $from is still loaded, as somebody uses it; end that, then: rmmod $module kvm; modprobe $module" >&2
 		rm -rf "$tmp"
 		exit 1
@@ -161,6 +162,15 @@ restore()
 		# shellcheck disable=SC2086 # words
 		set -- "$@" $more
 	done
+	# Better without parameters than not at all
+	[ -d $sysfs/$module ] || {
+		unload
+		from=system
+		load 2>"$tmp/modprobe"
+		differ=$(differing $module)
+		kvm_differ=$(differing kvm)
+		[ -d $sysfs/$module ] || differ=$module
+	}
 	[ -z "$differ$kvm_differ" ] || {
 		if [ -d $sysfs/$module ]; then
 			echo "$me: $module is loaded again, but these parameters were otherwise:"
