@@ -25,7 +25,7 @@ VM     := $(BUILD)/vm$(KERNEL:%=-%)
 reader: headers
 	@mkdir -p $(dir $(READER))
 	@$(PROGRESS)/reader.log 'building kvm_exits' \
-		$(MAKE) -C $(TREE)/tools/kvm/kvm_exits OUTPUT=$(dir $(READER)) LDFLAGS=-static \
+		$(MAKE) -C tools/kvm/kvm_exits OUTPUT=$(dir $(READER)) LDFLAGS=-static \
 			KHDR_INCLUDES='-isystem $(HEADERS)/usr/include'
 
 # Bad input is refused before anything is installed or built.

@@ -85,12 +85,19 @@ $(SOURCE)/obj/.built: $(SOURCE)/obj/.configured
 $(TREE)/obj/.seeded: $(SOURCE)/obj/.built | tree
 	@rm -rf $(TREE)/obj $(TREE)/obj.tmp
 	@cp -a $(SOURCE)/obj $(TREE)/obj.tmp
+	@rm $(TREE)/obj.tmp/.configured
 	@cd $(TREE) && xargs touch < .mktree
 	@touch $(TREE)/obj.tmp/.seeded && mv $(TREE)/obj.tmp $(TREE)/obj
 
 kernel: $(if $(KERNEL),kernel-stock,kernel-lab)
 
-kernel-lab: tree $(TREE)/obj/.seeded
+$(TREE)/obj/.configured: lab/kernel/patched.config $(TREE)/obj/.seeded
+	@cat $< >> $(TREE)/obj/.config
+	@$(PROGRESS)/config.log 'configuring the patched kernel' \
+		$(MAKE) -C $(TREE) O=$(TREE)/obj olddefconfig
+	@touch $@
+
+kernel-lab: tree $(TREE)/obj/.configured
 	@$(PROGRESS)/kernel.log 'building the patched kernel' \
 		$(MAKE) -C $(TREE) O=$(TREE)/obj $(JOBS) bzImage modules
 	@$(PROGRESS)/kernel-install.log 'installing it for machines' \
@@ -128,7 +135,7 @@ headers: tree
 		$(MAKE) -C $(TREE) O=$(HEADERS) $(JOBS) headers
 
 # A kernel that looks for bugs, for one of the runs of "make check".
-$(TREE)/obj-%/.configured: lab/kernel/lab.config lab/kernel/%.config | tree
+$(TREE)/obj-%/.configured: lab/kernel/lab.config lab/kernel/patched.config lab/kernel/%.config | tree
 	@$(PROGRESS)/config-$*.log 'configuring the $* kernel' \
 		lab/kernel/configure $(TREE) $(TREE)/obj-$* $^
 	@touch $@

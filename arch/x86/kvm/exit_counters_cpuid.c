@@ -7,20 +7,33 @@
 
 #include <asm/kvm_para.h>
 #include <asm/svm.h>
+#include <asm/tsc.h>
 #include <asm/vmx.h>
 
 #include "cpuid.h"
 #include "exit_counters.h"
 #include "exit_records.h"
+#include "x86.h"
 
 #define EXIT_COUNTERS_LEAVES_MASK	0xffffff00
 
 #define VMX_LAST_BASIC_EXIT_REASON	EXIT_REASON_MSR_WRITE_IMM
 #define SVM_LAST_LOW_EXIT_CODE		SVM_EXIT_IDLE_HLT
 
-/* Whether Intel's SDM assigns the number to a basic exit reason. */
-static bool vmx_exit_reason_is_defined(u32 reason)
+/*
+ * What is defined is what the vendor's manual assigns a meaning to, not what KVM
+ * or the CPU knows.  The negative exit codes of SVM are 64 bits wide, and thus no
+ * input to CPUID.
+ */
+static bool exit_reason_to_bucket(u32 reason, u32 *bucket)
 {
+	if (kvm_exit_counters_is_svm()) {
+		*bucket = kvm_svm_exit_bucket(reason);
+		return reason <= SVM_LAST_LOW_EXIT_CODE ||
+		       (reason >= SVM_EXIT_NPF && reason <= SVM_EXIT_VMGEXIT);
+	}
+
+	*bucket = kvm_vmx_exit_bucket(reason);
 	switch (reason) {
 	case 35:
 	case 38:
@@ -33,46 +46,10 @@ static bool vmx_exit_reason_is_defined(u32 reason)
 	}
 }
 
-/*
- * Whether AMD's APM assigns the number to an exit code, other than the negative
- * ones of failed VMRUNs, which are 64 bits wide and thus no input to CPUID.
- */
-static bool svm_exit_code_is_defined(u32 code)
+/* Cycles are those of the TSC, who may not read the TSC does not get them here. */
+static bool cycles_are_hidden(struct kvm_vcpu *vcpu)
 {
-	return code <= SVM_LAST_LOW_EXIT_CODE ||
-	       (code >= SVM_EXIT_NPF && code <= SVM_EXIT_VMGEXIT);
-}
-
-/* The guest chooses the reason. */
-static bool get_exits_by_reason(struct kvm *kvm, u32 reason,
-				struct kvm_exit_record *record)
-{
-	u32 bucket;
-
-	if (kvm_exit_counters_is_svm()) {
-		if (!svm_exit_code_is_defined(reason))
-			return false;
-		bucket = kvm_svm_exit_bucket(reason);
-	} else {
-		if (!vmx_exit_reason_is_defined(reason))
-			return false;
-		bucket = kvm_vmx_exit_bucket(reason);
-	}
-
-	bucket = array_index_nospec(bucket, KVM_NR_VMEXIT_BUCKETS);
-	*record = kvm_get_exits_in_bucket(kvm, bucket);
-	return true;
-}
-
-static bool get_exits_by_vector(struct kvm *kvm, u32 vector,
-				struct kvm_exit_record *record)
-{
-	if (vector >= KVM_NR_EXCEPTION_VECTORS)
-		return false;
-
-	vector = array_index_nospec(vector, KVM_NR_EXCEPTION_VECTORS);
-	*record = kvm_get_exits_by_vector(kvm, vector);
-	return true;
+	return kvm_is_cr4_bit_set(vcpu, X86_CR4_TSD) && kvm_x86_call(get_cpl)(vcpu);
 }
 
 /*
@@ -83,13 +60,13 @@ bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 			     u32 *ecx, u32 *edx)
 {
 	const u32 *signature = (const u32 *)KVM_EXIT_COUNTERS_SIGNATURE;
-	u32 function = *eax, index = *ecx;
-	struct kvm_exit_record record;
+	struct kvm_exit_record record = {};
 	struct kvm *kvm = vcpu->kvm;
-	bool defined = true;
+	u32 function = *eax, index = *ecx, bucket;
+	u64 mask = kvm->arch.exit_counters;
 
 	if ((function & EXIT_COUNTERS_LEAVES_MASK) != KVM_CPUID_EXIT_COUNTERS ||
-	    !(kvm->arch.exit_counters & KVM_X86_EXIT_COUNTERS_CPUID))
+	    !(mask & KVM_X86_EXIT_COUNTERS_CPUID))
 		return false;
 
 	switch (function) {
@@ -101,42 +78,47 @@ bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 		return true;
 	case KVM_CPUID_EXIT_COUNTERS_INFO:
 		*eax = KVM_EXIT_COUNTERS_REVISION;
-		*ebx = kvm->arch.exit_counters;
+		*ebx = mask;
 		*ecx = kvm_exit_counters_is_svm() ? KVM_EXIT_COUNTERS_ISA_SVM :
 						    KVM_EXIT_COUNTERS_ISA_VMX;
-		*edx = 0;
+		*edx = mask & KVM_X86_EXIT_COUNTERS_CYCLES ? tsc_khz : 0;
 		return true;
 	case KVM_CPUID_EXIT_COUNTERS_VECTOR:
-		defined = get_exits_by_vector(kvm, index, &record);
+		if (index >= KVM_NR_EXCEPTION_VECTORS)
+			goto undefined;
+		index = array_index_nospec(index, KVM_NR_EXCEPTION_VECTORS);
+		record = kvm_get_exits_by_vector(kvm, index);
 		break;
 	case KVM_CPUID_EXIT_COUNTERS_REASON_CYCLES:
 	case KVM_CPUID_EXIT_COUNTERS_REASON:
-		defined = get_exits_by_reason(kvm, index, &record);
-		break;
 	case KVM_CPUID_EXIT_COUNTERS_REASON_TOTAL:
-		defined = get_exits_by_reason(kvm, index, &record);
-		if (defined)
+		if (!exit_reason_to_bucket(index, &bucket))
+			goto undefined;
+		bucket = array_index_nospec(bucket, KVM_NR_VMEXIT_BUCKETS);
+		record = kvm_get_exits_in_bucket(kvm, bucket);
+		if (function == KVM_CPUID_EXIT_COUNTERS_REASON_TOTAL)
 			record.cycles = kvm_get_all_exits(kvm).cycles;
 		break;
 	case KVM_CPUID_EXIT_COUNTERS_TOTAL:
 		record = kvm_get_all_exits(kvm);
 		break;
 	default:
-		record = (struct kvm_exit_record) {};
 		break;
 	}
 
-	if (!defined) {
-		*eax = 0;
-		*ebx = 0;
-		*ecx = 0;
-		*edx = U32_MAX;
-		return true;
-	}
+	if (cycles_are_hidden(vcpu))
+		record.cycles = 0;
 
 	*eax = lower_32_bits(record.exits);
 	*ebx = upper_32_bits(record.cycles);
 	*ecx = lower_32_bits(record.cycles);
 	*edx = upper_32_bits(record.exits);
+	return true;
+
+undefined:
+	*eax = 0;
+	*ebx = 0;
+	*ecx = 0;
+	*edx = U32_MAX;
 	return true;
 }

@@ -7,65 +7,45 @@
  * not exit meanwhile.  32-bit kernels may read a count while it is written in
  * two halves, as with all of KVM's stats.
  */
-#include <linux/fs.h>
+#include <linux/debugfs.h>
 #include <linux/kvm_host.h>
-#include <linux/llist.h>
 #include <linux/seq_file.h>
 
 #include <asm/svm.h>
 #include <asm/vmx.h>
 
 #include "exit_records.h"
+#include "exit_timing.h"
 
-/*
- * Not kvm_for_each_vcpu(), which looks each vCPU up in an xarray: a guest that
- * may read its records does so with CPUID, i.e. as often as it likes.
- */
-#define for_each_vcpu_with_records(vcpu, kvm)				\
-	llist_for_each_entry(vcpu, READ_ONCE((kvm)->arch.exit_records.first), \
-			     arch.exit_records_node)
-
-/*
- * Once the vCPU cannot fail to be created anymore, as it stays on the list until
- * the VM is destroyed.  A vCPU that userspace runs before, by guessing its file
- * descriptor, is not seen until then.
- */
-void kvm_add_exit_records(struct kvm_vcpu *vcpu)
+static u64 sum_cycles(struct kvm_vcpu *vcpu, u32 first, u32 nr)
 {
-	llist_add(&vcpu->arch.exit_records_node, &vcpu->kvm->arch.exit_records);
-}
-
-static u64 read_cycles(struct kvm_vcpu *vcpu, u32 index)
-{
-	return vcpu->arch.exit_cycles ? READ_ONCE(vcpu->arch.exit_cycles[index]) : 0;
-}
-
-static u64 read_vmx_exception_cycles(struct kvm_vcpu *vcpu)
-{
+	struct kvm_exit_timing *timing = vcpu->arch.exit_timing;
 	u64 cycles = 0;
-	int i;
+	u32 i;
 
-	if (!vcpu->arch.exit_cycles)
+	if (!timing)
 		return 0;
 
-	for (i = 0; i < KVM_NR_EXCEPTION_VECTORS; i++)
-		cycles += READ_ONCE(vcpu->arch.exit_cycles[KVM_NR_VMEXIT_BUCKETS + i]);
+	for (i = first; i < first + nr; i++)
+		cycles += READ_ONCE(timing->cycles[i]);
 
 	return cycles;
 }
 
 struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket)
 {
-	bool is_vmx_exception = !kvm_exit_counters_is_svm() &&
-				bucket == EXIT_REASON_EXCEPTION_NMI;
 	struct kvm_exit_record record = {};
 	struct kvm_vcpu *vcpu;
+	unsigned long i;
 
-	for_each_vcpu_with_records(vcpu, kvm) {
+	kvm_for_each_vcpu(i, vcpu, kvm) {
 		record.exits += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
-		record.cycles += read_cycles(vcpu, bucket);
-		if (is_vmx_exception)
-			record.cycles += read_vmx_exception_cycles(vcpu);
+		record.cycles += sum_cycles(vcpu, bucket, 1);
+
+		/* The cycles of VMX's exceptions are those of the vectors. */
+		if (!kvm_exit_counters_is_svm() && bucket == EXIT_REASON_EXCEPTION_NMI)
+			record.cycles += sum_cycles(vcpu, KVM_NR_VMEXIT_BUCKETS,
+						    KVM_NR_EXCEPTION_VECTORS);
 	}
 
 	return record;
@@ -73,14 +53,16 @@ struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket)
 
 struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector)
 {
-	u32 index = vector + (kvm_exit_counters_is_svm() ? SVM_EXIT_EXCP_BASE :
-							   KVM_NR_VMEXIT_BUCKETS);
 	struct kvm_exit_record record = {};
 	struct kvm_vcpu *vcpu;
+	unsigned long i;
 
-	for_each_vcpu_with_records(vcpu, kvm) {
+	if (kvm_exit_counters_is_svm())
+		return kvm_get_exits_in_bucket(kvm, SVM_EXIT_EXCP_BASE + vector);
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
 		record.exits += READ_ONCE(vcpu->stat.exceptions_by_vector[vector]);
-		record.cycles += read_cycles(vcpu, index);
+		record.cycles += sum_cycles(vcpu, KVM_NR_VMEXIT_BUCKETS + vector, 1);
 	}
 
 	return record;
@@ -90,10 +72,14 @@ struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm)
 {
 	struct kvm_exit_record record = {};
 	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	u32 bucket;
 
-	for_each_vcpu_with_records(vcpu, kvm) {
-		record.exits += READ_ONCE(vcpu->arch.nr_exits);
-		record.cycles += READ_ONCE(vcpu->stat.exit_cycles);
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		for (bucket = 0; bucket < KVM_NR_VMEXIT_BUCKETS; bucket++)
+			record.exits += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
+
+		record.cycles += sum_cycles(vcpu, 0, KVM_NR_EXIT_CYCLES);
 	}
 
 	return record;
@@ -125,7 +111,7 @@ static const char *exit_name(u32 reason)
 	return "unnamed";
 }
 
-static int exit_counters_show(struct seq_file *m, void *v)
+static int kvm_exit_counters_show(struct seq_file *m, void *v)
 {
 	struct kvm_exit_record record;
 	u32 bucket, code;
@@ -152,32 +138,10 @@ static int exit_counters_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static int exit_counters_open(struct inode *inode, struct file *file)
+DEFINE_SHOW_ATTRIBUTE(kvm_exit_counters);
+
+void kvm_create_exit_counters_debugfs(struct kvm *kvm)
 {
-	struct kvm *kvm = inode->i_private;
-	int r;
-
-	if (!kvm_get_kvm_safe(kvm))
-		return -ENOENT;
-
-	r = single_open(file, exit_counters_show, kvm);
-	if (r < 0)
-		kvm_put_kvm(kvm);
-
-	return r;
+	debugfs_create_file("exit_counters", 0444, kvm->debugfs_dentry, kvm,
+			    &kvm_exit_counters_fops);
 }
-
-static int exit_counters_release(struct inode *inode, struct file *file)
-{
-	kvm_put_kvm(inode->i_private);
-
-	return single_release(inode, file);
-}
-
-const struct file_operations kvm_exit_counters_fops = {
-	.owner		= THIS_MODULE,
-	.open		= exit_counters_open,
-	.read		= seq_read,
-	.llseek		= seq_lseek,
-	.release	= exit_counters_release,
-};

@@ -2,22 +2,20 @@
 #ifndef ARCH_X86_KVM_EXIT_RECORDS_H
 #define ARCH_X86_KVM_EXIT_RECORDS_H
 
+#include <linux/cpufeature.h>
 #include <linux/kvm_host.h>
 
-#include <asm/cpufeature.h>
-
-extern const struct file_operations kvm_exit_counters_fops;
-
+/* What exit counters and the timing of exits add up to, for all vCPUs of a VM. */
 struct kvm_exit_record {
 	u64 exits;
 	u64 cycles;
 };
 
-void kvm_add_exit_records(struct kvm_vcpu *vcpu);
-
 struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket);
 struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector);
 struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm);
+
+void kvm_create_exit_counters_debugfs(struct kvm *kvm);
 
 static inline bool kvm_exit_counters_is_svm(void)
 {

@@ -10,33 +10,49 @@
 
 #include "exit_counters.h"
 
-extern struct static_key_false_deferred kvm_exit_timing;
+#ifdef CONFIG_KVM_EXIT_COUNTERS
+/* By bucket, then by vector, as all of VMX's exceptions share a bucket. */
+#define KVM_NR_EXIT_CYCLES	(KVM_NR_VMEXIT_BUCKETS + KVM_NR_EXCEPTION_VECTORS)
 
-void kvm_init_exit_timing(struct kvm *kvm);
-void kvm_destroy_exit_timing(struct kvm *kvm);
+struct kvm_exit_timing {
+	/* TSC at the last VM-Exit, U64_MAX if there is none to charge. */
+	u64 tsc;
+	unsigned long index;
+	u64 cycles[KVM_NR_EXIT_CYCLES];
+};
+
+extern struct static_key_false_deferred kvm_time_exits;
+
+void kvm_get_exit_timing(u64 mask);
+int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap);
+void kvm_vm_destroy_exit_timing(struct kvm *kvm);
 int kvm_vcpu_create_exit_timing(struct kvm_vcpu *vcpu);
 void kvm_vcpu_destroy_exit_timing(struct kvm_vcpu *vcpu);
 
-int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap);
+/* NULL if this VM did not ask for its exits to be timed. */
+static __always_inline struct kvm_exit_timing *kvm_exit_timing(struct kvm_vcpu *vcpu)
+{
+	return static_branch_unlikely(&kvm_time_exits.key) ? vcpu->arch.exit_timing : NULL;
+}
 
-/*
- * Take the time of the VM-Exit that was just counted.  Do so even if this VM did
- * not ask for it, as kvm_charge_exit() has to look anyway.
- */
+/* Take the time of the VM-Exit that was just counted. */
 static __always_inline void kvm_time_exit(struct kvm_vcpu *vcpu, unsigned long bucket)
 {
-	if (static_branch_unlikely(&kvm_exit_timing.key)) {
-		vcpu->arch.exit_tsc = rdtsc();
-		vcpu->arch.exit_cycles_index = bucket;
+	struct kvm_exit_timing *timing = kvm_exit_timing(vcpu);
+
+	if (timing) {
+		timing->tsc = rdtsc();
+		timing->index = bucket;
 	}
 }
 
 /* Charge the vector instead of the exit reason that all exceptions have. */
-static __always_inline void kvm_time_vmx_exception(struct kvm_vcpu *vcpu, u32 vector)
+static __always_inline void kvm_time_vmx_exception(struct kvm_vcpu *vcpu, unsigned long vector)
 {
-	if (static_branch_unlikely(&kvm_exit_timing.key))
-		vcpu->arch.exit_cycles_index = KVM_NR_VMEXIT_BUCKETS +
-					       vector % KVM_NR_EXCEPTION_VECTORS;
+	struct kvm_exit_timing *timing = kvm_exit_timing(vcpu);
+
+	if (timing)
+		timing->index = KVM_NR_VMEXIT_BUCKETS + vector % KVM_NR_EXCEPTION_VECTORS;
 }
 
 /*
@@ -47,20 +63,25 @@ static __always_inline void kvm_time_vmx_exception(struct kvm_vcpu *vcpu, u32 ve
  */
 static __always_inline void kvm_charge_exit(struct kvm_vcpu *vcpu)
 {
-	u64 *cycles, delta;
+	struct kvm_exit_timing *timing = kvm_exit_timing(vcpu);
+	u64 delta;
 
-	if (!static_branch_unlikely(&kvm_exit_timing.key))
+	if (!timing)
 		return;
 
-	cycles = vcpu->arch.exit_cycles;
-	if (!cycles)
-		return;
-
-	if (!check_sub_overflow(rdtsc(), vcpu->arch.exit_tsc, &delta)) {
-		kvm_exit_counter_add(&cycles[vcpu->arch.exit_cycles_index], delta);
-		kvm_exit_counter_add(&vcpu->stat.exit_cycles, delta);
+	if (!check_sub_overflow(rdtsc(), timing->tsc, &delta)) {
+		timing->cycles[timing->index] += delta;
+		vcpu->stat.exit_cycles += delta;
 	}
-	vcpu->arch.exit_tsc = U64_MAX;
+	timing->tsc = U64_MAX;
 }
+#else
+static inline void kvm_vm_destroy_exit_timing(struct kvm *kvm) {}
+static inline int kvm_vcpu_create_exit_timing(struct kvm_vcpu *vcpu) { return 0; }
+static inline void kvm_vcpu_destroy_exit_timing(struct kvm_vcpu *vcpu) {}
+static inline void kvm_time_exit(struct kvm_vcpu *vcpu, unsigned long bucket) {}
+static inline void kvm_time_vmx_exception(struct kvm_vcpu *vcpu, unsigned long vector) {}
+static inline void kvm_charge_exit(struct kvm_vcpu *vcpu) {}
+#endif
 
 #endif /* ARCH_X86_KVM_EXIT_TIMING_H */

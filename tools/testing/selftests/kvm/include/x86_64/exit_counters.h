@@ -108,15 +108,29 @@ static inline void read_vcpu_stat(int fd, const char *name, u32 type,
 	free(descs);
 }
 
-/* The host's view of one vCPU, which may be running, by its stats fd. */
+/*
+ * The host's view of one vCPU, which may be running, by its stats fd.  On SVM, where
+ * each exception has an exit code, that is the count of its vector.
+ */
 static inline void read_exit_counters(int fd, struct exit_counters *counters)
 {
+	int i;
+
 	read_vcpu_stat(fd, "exits_by_reason", KVM_STATS_TYPE_LINEAR_HIST,
 		       KVM_STATS_UNIT_NONE, counters->exits, NR_EXIT_BUCKETS);
 	read_vcpu_stat(fd, "exceptions_by_vector", KVM_STATS_TYPE_LINEAR_HIST,
 		       KVM_STATS_UNIT_NONE, counters->exceptions, NR_EXCEPTION_VECTORS);
 	read_vcpu_stat(fd, "exit_cycles", KVM_STATS_TYPE_CUMULATIVE,
 		       KVM_STATS_UNIT_CYCLES, &counters->cycles, 1);
+
+	if (!host_cpu_is_amd)
+		return;
+
+	for (i = 0; i < NR_EXCEPTION_VECTORS; i++) {
+		TEST_ASSERT(!counters->exceptions[i],
+			    "exceptions_by_vector counts vector %d on SVM", i);
+		counters->exceptions[i] = counters->exits[SVM_EXIT_EXCP_BASE + i];
+	}
 }
 
 static inline void vcpu_get_exit_counters(struct kvm_vcpu *vcpu,
