@@ -102,7 +102,7 @@ edited()
 # checkpatch OPTION... FILE: leaves its cache in $tmp
 checkpatch()
 {
-	(cd "$tmp" && "$SOURCE/scripts/checkpatch.pl" --strict -q --no-tree "$@")
+	(cd "$tmp" && "$SOURCE/scripts/checkpatch.pl" --strict -q --root="$SOURCE" "$@")
 }
 
 # adopt BUILD: tests of that folder that another program has run, by its lines in

@@ -54,7 +54,7 @@ int kvm_vcpu_create_exit_timing(struct kvm_vcpu *vcpu)
 	if (!(vcpu->kvm->arch.exit_counters & KVM_X86_EXIT_COUNTERS_CYCLES))
 		return 0;
 
-	timing = kzalloc(sizeof(*timing), GFP_KERNEL_ACCOUNT);
+	timing = kzalloc_obj(*timing, GFP_KERNEL_ACCOUNT);
 	if (!timing)
 		return -ENOMEM;
 

@@ -3,7 +3,7 @@
  * kvm_exits: show, inside a guest, why and how often its VM exits.
  *
  * Reads the CPUID leaves of KVM's exit counters, see
- * Documentation/virt/kvm/x86/exit-counters-cpuid.rst.
+ * Documentation/virt/kvm/x86/exit-counters.rst.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
