@@ -7,16 +7,18 @@
 
 BEGIN {
 	FS = "\t"
-	nr_configs = split("unpatched default guest timed tracepoints hist perf bpf", configs, " ")
-	split("without the patches|with the patches|guest leaves shown|exits timed|" \
+	nr_configs = split("unpatched default guest timed beside tracepoints hist perf bpf bpf-raw bpf-btf", configs, " ")
+	split("without the patches|with the patches|guest leaves shown|exits timed|beside a VM whose exits are timed|" \
 	      "kvm_exit, kvm_entry in the ring buffer|hist:keys=exit_reason|perf kvm stat record|" \
-	      "BPF, per-CPU array", labels, "|")
+	      "BPF on kvm_exit, by reason|BPF on raw_tp/kvm_exit, all exits|BPF on tp_btf/kvm_exit, all exits", labels, "|")
 	unpatched = 1
 	counting = 2
 	timing = 4
-	others = 5
+	beside = 5
+	others = 6
 	adds[counting] = "counting adds"
 	adds[timing] = "timing adds"
+	adds[beside] = "a VM beside adds"
 	nr_exits = split("cpuid wrmsr_fastpath pio_userspace ept_violation npf shadow_pf", exits, " ")
 	nr_created = split("guest created-2 created-8 created-64 created-256", created, " ")
 	vendor["vmx"] = "Intel VMX"
@@ -26,6 +28,7 @@ FILENAME == ARGV[1] {
 	if ($2 == "*" && $3 == "*") {
 		limit[$1, counting] = $4
 		limit[$1, timing] = $5
+		limit[$1, beside] = $6
 	}
 	next
 }
@@ -50,6 +53,12 @@ function has(i, e)
 	       (unit == "instructions" || (i, "default", exits[e]) in v)
 }
 
+# Only a KVM that has BTF can be asked for its types
+function known(i, c)
+{
+	return configs[c] != "bpf-btf" || (i, configs[c], "cpuid") in v
+}
+
 # What others are compared with: a host need not have modules without the patches
 function base(i)
 {
@@ -70,6 +79,8 @@ function exits_table(i,   c, e, columns)
 		}
 	print "\n|---|" columns
 	for (c = base(i); c <= nr_configs; c++) {
+		if (!known(i, c))
+			continue
 		printf "| %d %s |", c, labels[c]
 		for (e = 1; e <= nr_exits; e++)
 			if (has(i, e))
@@ -87,9 +98,12 @@ function bar(i, e, what, measured, wanted, met)
 
 function bars(i, e,   c, than, less)
 {
-	for (c = counting; c <= timing; c += timing - counting)
-		bar(i, e, adds[c], added(i, c, e), "at most " limit[i, c], added(i, c, e) <= limit[i, c])
+	for (c = counting; c <= beside; c++)
+		if (c in adds)
+			bar(i, e, adds[c], added(i, c, e), "at most " limit[i, c], added(i, c, e) <= limit[i, c])
 	for (c = others; c <= nr_configs; c++) {
+		if (!known(i, c))
+			continue
 		than = configs[c] == "tracepoints" || configs[c] == "perf" ? timing : counting
 		less = added(i, than, e)
 		bar(i, e, c " " labels[c] " adds, times what " adds[than],
@@ -121,7 +135,7 @@ function cluster(i, e,   c, drawn, k, nr_drawn, title)
 	title = exits[e]
 	sub("_", "\\n", title)
 	printf "\"%s\\n%s\\n%d\"", toupper(i), title, figure(i, "unpatched", exits[e]) >PICTURE
-	nr_drawn = split("2 4 8 6 5 7", drawn, " ")
+	nr_drawn = split("2 4 9 7 6 8", drawn, " ")
 	for (k = 1; k <= nr_drawn; k++)
 		printf "\t%d", added(i, drawn[k], e) >PICTURE
 	print "" >PICTURE

@@ -3,11 +3,25 @@
  * Run a command of the shell while a BPF program counts VM-Exits, and then print how many
  * it has seen, as "counted" and the number with a tab between.
  *
- * usage: bpf-count OBJECT COMMAND
+ * usage: bpf-count OBJECT PROGRAM COMMAND
+ *   PROGRAM   bpf, bpf-raw or bpf-btf
  */
 #include <bpf/libbpf.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct {
+	const char *name;
+	const char *function;
+} names[] = {
+	{ "bpf", "count_exit" },
+	{ "bpf-raw", "count_raw" },
+	{ "bpf-btf", "count_btf" },
+};
 
 static void die(const char *what)
 {
@@ -32,20 +46,30 @@ static unsigned long long sum(struct bpf_map *map)
 
 int main(int argc, char *argv[])
 {
-	struct bpf_program *program;
+	struct bpf_program *program, *count = NULL;
 	struct bpf_object *object;
 	struct bpf_link *link;
+	bool chosen;
+	size_t i;
 
 	object = bpf_object__open_file(argv[1], NULL);
-	if (!object || bpf_object__load(object))
+	if (!object)
 		die(argv[1]);
-	program = bpf_object__next_program(object, NULL);
-	link = program ? bpf_program__attach(program) : NULL;
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		program = bpf_object__find_program_by_name(object, names[i].function);
+		chosen = !strcmp(names[i].name, argv[2]);
+		bpf_program__set_autoload(program, chosen);
+		if (chosen)
+			count = program;
+	}
+	if (!count || bpf_object__load(object))
+		die(argv[2]);
+	link = bpf_program__attach(count);
 	if (!link)
 		die("bpf_program__attach");
 
-	if (system(argv[2])) {
-		fprintf(stderr, "bpf-count: %s failed\n", argv[2]);
+	if (system(argv[3])) {
+		fprintf(stderr, "bpf-count: %s failed\n", argv[3]);
 		return 1;
 	}
 

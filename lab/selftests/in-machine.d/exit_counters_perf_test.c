@@ -275,7 +275,8 @@ static void measure_host_reads(struct kvm_vcpu *vcpu)
 
 static void help(const char *name)
 {
-	printf("usage: %s [-h] [-m mask] [-v vcpus] [-c vcpus]\n", name);
+	printf("usage: %s [-h] [-b] [-m mask] [-v vcpus] [-c vcpus]\n", name);
+	printf("-b: Beside a VM whose exits are timed.\n");
 	printf("-m: Enable KVM_CAP_X86_EXIT_COUNTERS with this mask (default: what\n"
 	       "    the module parameter kvm.exit_counters says).\n");
 	printf("-v: Number of vCPUs that run at the same time, 1 to %d (default: 1).\n",
@@ -289,13 +290,17 @@ int main(int argc, char *argv[])
 	pthread_t threads[MAX_RUNNING_VCPUS];
 	int nr_running = 1, nr_created = 0;
 	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm;
+	struct kvm_vm *vm, *timed_vm = NULL;
+	bool beside = false;
 	long mask = -1;
 	u64 nr_pages;
 	int opt, i;
 
-	while ((opt = getopt(argc, argv, "hm:v:c:")) != -1) {
+	while ((opt = getopt(argc, argv, "bhm:v:c:")) != -1) {
 		switch (opt) {
+		case 'b':
+			beside = true;
+			break;
 		case 'm':
 			mask = atoi_non_negative("Mask", optarg);
 			break;
@@ -315,8 +320,13 @@ int main(int argc, char *argv[])
 		    MAX_RUNNING_VCPUS);
 	nr_created = max(nr_created, nr_running);
 
-	if (mask >= 0)
+	if (mask >= 0 || beside)
 		TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
+
+	if (beside) {
+		timed_vm = vm_create(1);
+		vm_enable_cap(timed_vm, KVM_CAP_X86_EXIT_COUNTERS, KVM_X86_EXIT_COUNTERS_CYCLES);
+	}
 
 	vm = vm_create(nr_created);
 	if (mask >= 0)
@@ -357,5 +367,7 @@ int main(int argc, char *argv[])
 	measure_host_reads(vcpus[0]);
 
 	kvm_vm_free(vm);
+	if (timed_vm)
+		kvm_vm_free(timed_vm);
 	return 0;
 }
