@@ -64,7 +64,7 @@ $(TARBALL): | setup
 		lab/kernel/fetch $(SUITE) $(BUILD)/download $(PACKAGE)
 endif
 
-$(SOURCE)/.whole: $(or $(SUITE:%=$(TARBALL)),$(wildcard $(TARBALL))) | setup
+$(SOURCE)/.whole: $(or $(SUITE:%=$(TARBALL)),$(wildcard $(TARBALL) /var/lib/dpkg/info/$(PACKAGE).list)) | setup
 	@rm -rf $(SOURCE) $(SOURCE).tmp $(TREE) && mkdir -p $(SOURCE).tmp
 	@$(PROGRESS)/unpack.log 'unpacking $(PACKAGE)' \
 		tar -C $(SOURCE).tmp --strip-components=1 -xf $(TARBALL)
