@@ -77,8 +77,11 @@ ifdef KSRC
 ifeq ($(wildcard $(KSRC)/arch/x86/kvm/x86.c)$(filter help clean,$(MAKECMDGOALS)),)
 $(error KSRC=$(KSRC) is not a Linux source tree: it has no arch/x86/kvm/x86.c)
 endif
+ifeq ($(KERNEL),stock)
+$(error KERNEL=stock, which make shell and make run_tests boot, is built from Debian's source and not from KSRC=$(KSRC); add KERNEL=<what uname -r says of a kernel built from that source, and installed here>, or for a shell MACHINE=vmx, which boots a small kernel of that source)
+endif
 BUILD := $(CURDIR)/build/$(BASE)-$(shell { echo '$(abspath $(KSRC))'; \
-	[ ! -e '$(KSRC)/.git' ] || git -C '$(KSRC)' rev-parse HEAD; } 2>/dev/null | cksum | cut -d' ' -f1)
+	[ ! -e '$(KSRC)/.git' ] || git -c safe.directory='*' -C '$(KSRC)' rev-parse HEAD; } 2>/dev/null | cksum | cut -d' ' -f1)
 else
 BUILD := $(CURDIR)/build/$(BASE)$(if $(filter command,$(origin PACKAGE)),-$(PACKAGE))
 endif

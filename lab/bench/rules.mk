@@ -43,9 +43,8 @@ bench-check:
 
 bench: bench-tools $(NEEDS_MODULES)
 	@rm -rf $(BOOTS)/host-bench && mkdir -p $(BOOTS)/host-bench
-	@cd $(BOOTS)/host-bench && \
-		$(CURDIR)/lab/bench/in-machine $(BUILD)/bench $(if $(UNPATCHED),$(abspath $(UNPATCHED)),-) results.log $(HOST_MODULES) && \
-		echo "lab: done" >> results.log && $(CURDIR)/lab/machine/split results.log
+	@lab/bench/in-machine $(BUILD)/bench $(or $(UNPATCHED),-) $(BOOTS)/host-bench/results.log $(HOST_MODULES)
+	@cd $(BOOTS)/host-bench && echo "lab: done" >> results.log && $(CURDIR)/lab/machine/split results.log
 	@lab/bench/report $(COSTS) - $(UNIT) "this machine's kernel, $$(uname -r)" - $(BOOTS)/host-bench
 else
 bench: bench-image

@@ -67,8 +67,8 @@ explain:
 
 experiment-host:
 	@rm -rf $(BOOTS)/host-experiment && mkdir -p $(BOOTS)/host-experiment
-	@cd $(BOOTS)/host-experiment && $(CURDIR)/lab/experiment/in-machine $(VM) results.log $(TIMEOUT) $(HOST_MODULES) && \
-		echo "lab: done" >> results.log && $(CURDIR)/lab/machine/split results.log
+	@lab/experiment/in-machine $(VM) $(BOOTS)/host-experiment/results.log $(TIMEOUT) $(HOST_MODULES)
+	@cd $(BOOTS)/host-experiment && echo "lab: done" >> results.log && $(CURDIR)/lab/machine/split results.log
 
 experiment-svm: | qemu
 experiment-%:

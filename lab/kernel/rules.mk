@@ -9,10 +9,11 @@
 #= KSRC=                kernel source to use instead of Debian's package
 #= PACKAGE=             another of Debian's kernel sources to try, linux-source-X.Y
 #= KERNEL=stock         run on a kernel of Debian's, with only KVM's modules rebuilt: stock is
-#=                      its newest one for virtual machines, or what uname -r says
+#=                      that for virtual machines, or what uname -r says
 #= CC=gcc               compiler of these modules
 #= PARAMS="ept=0"       for make load, parameters of kvm_intel or kvm_amd
-#= SIGN_KEY= SIGN_CERT= for make load, what to sign the modules with, under Secure Boot
+#= SIGN_KEY= SIGN_CERT= for make load and MACHINE=host, what to sign the modules with, under
+#=                      Secure Boot
 #= DEBUG=kasan          how "make check" looks for bugs in a run: kasan or kcsan
 
 DEBUG  ?= kasan
@@ -41,6 +42,10 @@ BOOTED   := $(BOOTABLE)/$(or $(KERNEL),patched)
 RELEASE := $(or $(KERNEL),$(shell uname -r))
 STOCK   := $(BUILD)/modules/$(RELEASE)
 
+# What a command that is to be typed next needs as well
+GIVEN := $(strip $(foreach v,BASE KSRC PACKAGE,$(if $(filter command environment,$(origin $v)),$v=$($v))))
+export GIVEN SIGN_KEY SIGN_CERT
+
 # For MACHINE=host: where KVM's modules with exit counters are, "-" if the system's own are such
 HOST_MODULES = $(if $(NEEDS_MODULES),$(BUILD)/modules/$(shell uname -r),-)
 
@@ -59,7 +64,7 @@ $(TARBALL): | setup
 		lab/kernel/fetch $(SUITE) $(BUILD)/download $(PACKAGE)
 endif
 
-$(SOURCE)/.whole: $(or $(SUITE:%=$(TARBALL)),$(wildcard $(TARBALL))) | setup
+$(SOURCE)/.whole: $(or $(SUITE:%=$(TARBALL)),$(wildcard $(TARBALL) /var/lib/dpkg/info/$(PACKAGE).list)) | setup
 	@rm -rf $(SOURCE) $(SOURCE).tmp $(TREE) && mkdir -p $(SOURCE).tmp
 	@$(PROGRESS)/unpack.log 'unpacking $(PACKAGE)' \
 		tar -C $(SOURCE).tmp --strip-components=1 -xf $(TARBALL)
@@ -115,16 +120,19 @@ modules-check:
 	@$(if $(KSRC),,lab/kernel/stock $(RELEASE) $(PACKAGE))
 
 load:
-	@lab/kernel/load $(BUILD)/modules/$(shell uname -r) '$(or $(SIGN_KEY),-)' '$(or $(SIGN_CERT),-)' $(PARAMS)
+	@lab/kernel/load $(BUILD)/modules/$(shell uname -r) $(PARAMS)
 
 unload:
-	@lab/kernel/load -u $(BUILD)/modules/$(shell uname -r)
+	@lab/kernel/load -u
 
 modules: tree $(STOCK)/debian/release
 	@$(PROGRESS)/modules.log "building KVM's modules for $$(cat $(STOCK)/debian/release)" \
 		lab/kernel/modules $(TREE) $(STOCK)/debian $(STOCK) $(if $(filter-out default,$(origin CC)),$(CC))
-	@$(if $(filter stock,$(RELEASE)),ln -sfn stock $(BUILD)/modules/$$(cat $(STOCK)/debian/release))
-	@$(if $(filter modules,$(MAKECMDGOALS)),echo "They are in $(STOCK:$(CURDIR)/%=%)$(if $(KERNEL),,; to load them: sudo make load)")
+	@$(if $(filter stock,$(RELEASE)),cd $(BUILD)/modules && release=$$(cat stock/debian/release) && \
+		{ [ -L $$release ] || rm -rf $$release; } && ln -sfn stock $$release)
+	@$(if $(filter modules,$(MAKECMDGOALS)),load=; [ "$$(cat $(STOCK)/debian/release)" != "$$(uname -r)" ] || \
+		load='; to load them: sudo make load$(if $(GIVEN), $(GIVEN))'; \
+		echo "They are in $(STOCK:$(CURDIR)/%=%)$$load")
 
 kernel-stock: modules
 	@$(PROGRESS)/stock-install.log 'installing that kernel for machines' \

@@ -8,6 +8,8 @@
 #   me           set before: the name of who sources this, for messages
 #   modules      set before on a host: the folder of KVM's modules with exit counters, see
 #                lab/kernel/modules, or "-" if the system's own have them
+#   GIVEN, SIGN_KEY, SIGN_CERT   in the environment: what make was given, as a command repeats
+#                        it; and what to sign the modules with, if anything
 #   module, param, isa   the vendor's module, its parameter that switches nested
 #                        paging, and what tables call that vendor
 #   patched, unpatched   for take: KVM's modules with exit counters, and without ("none" if
@@ -16,7 +18,7 @@
 
 # Of kmod, which an ordinary user has not in his path
 PATH=$PATH:/usr/sbin:/sbin
-sysfs=/sys/module
+sysfs=/sys/module signed=
 # shellcheck disable=SC2034 # for who sources this
 tracing=/sys/kernel/tracing debugfs=/sys/kernel/debug
 
@@ -61,6 +63,9 @@ case $modules in
 	;;
 esac
 
+# ko MODULE: the name of its file
+ko() { echo "$1.ko" | tr _ -; }
+
 # What the system wants to be given to a module of ours, too
 options() { modprobe -c 2>/dev/null | sed -n "s/^options $1 //p"; }
 
@@ -72,16 +77,15 @@ load()
 		modprobe $module "$@"
 		return
 	fi
-	vendor=$from/$(echo $module | tr _ -).ko
+	# What had to be signed is a copy.
+	folder=$from
+	[ -z "$signed" ] || [ "$from" != "$modules" ] || folder=$signed
 	if [ ! -d $sysfs/kvm ]; then
-		for needed in $(modinfo -F depends "$from/kvm.ko" "$vendor" | tr ',' '\n' | sort -u | grep -vx kvm); do
-			modprobe "$needed" || return
-		done
 		# shellcheck disable=SC2046 # words
-		insmod "$from/kvm.ko" $(options kvm) || return
+		insmod "$folder/kvm.ko" $(options kvm) || return
 	fi
 	# shellcheck disable=SC2046 # words
-	insmod "$vendor" $(options $module) "$@"
+	insmod "$folder/$(ko $module)" $(options $module) "$@"
 }
 
 unload()
@@ -184,24 +188,111 @@ restore()
 	[ -z "$differ$kvm_differ" ] || exit 1
 }
 
+# fit [check]: refuse modules that this kernel does not take; with check, before they are
+# built.  Its own ones say how one is to be built, and which versions of its symbols there are.
+fit()
+{
+	if grep -qE '\[(integrity|confidentiality)\]' /sys/kernel/security/lockdown 2>/dev/null ||
+	   [ "$(cat /sys/module/module/parameters/sig_enforce 2>/dev/null)" = Y ]; then
+		[ -n "${SIGN_KEY-}" ] ||
+			die "this system takes signed modules only (Secure Boot, or lockdown); enrol a key of yours (mokutil --import CERT, then reboot), and add SIGN_KEY=<key> SIGN_CERT=<certificate> to the command"
+	fi
+	[ "${1-}" != check ] || return 0
+
+	again="remove $modules, and not as root: make modules${GIVEN:+ $GIVEN}"
+	for name in kvm $module; do
+		file=$modules/$(ko "$name")
+		[ -e "$file" ] || die "no $file; first, and not as root: make modules${GIVEN:+ $GIVEN}"
+		magic=$(modinfo -F vermagic "$file")
+		[ "$magic" = "$(modinfo -F vermagic "$name")" ] ||
+			die "$file is for '$magic', this kernel wants '$(modinfo -F vermagic "$name")'; $again"
+		for needed in $(modinfo -F depends "$file" | tr , ' '); do
+			[ "$needed" = kvm ] || modprobe "$needed" ||
+				die "$file needs the module $needed, which modprobe does not load"
+		done
+	done
+
+	# Without CONFIG_KALLSYMS_ALL, the kernel does not say which data it has.
+	wrong=$({
+		for name in kvm $module; do
+			modprobe --dump-modversions "$(modinfo -n "$name")" | sed 's/^/here /'
+			modprobe --dump-modversions "$modules/$(ko "$name")" | sed 's/^/ours /'
+			readelf -sW "$modules/$(ko "$name")"
+		done
+	} | awk '
+	FILENAME == "/proc/kallsyms" {
+		if ($3 in needed)
+			has[$3]
+		all = all || $2 ~ /^[DdBb]$/
+		next
+	}
+	$1 == "here" { here[$3] = $2; next }
+	$1 == "ours" { needed[$3] = $2; next }
+	$7 == "UND" && $5 == "GLOBAL" { needed[$8] }
+	sub(/^__ksymtab_/, "", $8) { own[$8] }
+	END {
+		for (name in needed) {
+			if (name in own)
+				continue
+			if (!(name in here) && !(name in has) && all)
+				print name ", which this kernel does not have"
+			if (name in here && needed[name] && here[name] != needed[name])
+				print "another version of " name " than this kernel has"
+		}
+	}' - /proc/kallsyms | sort | head -n 1)
+	[ -z "$wrong" ] || die "the modules in $modules need $wrong; $again"
+
+	[ -n "${SIGN_KEY-}" ] || return 0
+	tmp=$(mktemp -d) || exit
+	trap 'rm -rf "$tmp"' EXIT
+	for file in kvm.ko "$(ko $module)"; do
+		"$modules/obj/scripts/sign-file" sha256 "$SIGN_KEY" "${SIGN_CERT-}" "$modules/$file" "$tmp/$file" ||
+			die "$modules/$file cannot be signed with SIGN_KEY=$SIGN_KEY and SIGN_CERT=${SIGN_CERT-}"
+	done
+	signed=$tmp
+}
+
+# loaded MODULE: is it the very one that was built?
+loaded()
+{
+	[ "$(readelf -n "$modules/$(ko "$1")" 2>/dev/null | sed -n 's/.*Build ID: //p')" = \
+		"$(od -An -v -tx1 -j16 "$sysfs/$1/notes/.note.gnu.build-id" | tr -d ' \n')" ]
+}
+
+# idle: nobody uses what is to be unloaded, but for the vendor's module, which uses kvm
+idle()
+{
+	[ "$(cat $sysfs/$module/refcnt)" = 0 ] && { [ "$unpatched" = none ] || [ "$(cat $sysfs/kvm/refcnt)" = 1 ]; }
+}
+
 # can_swap ARGUMENT...: refuse where KVM's modules cannot be reloaded, or as another user do
 # all again as root, with these arguments
 can_swap()
 {
 	if [ "$(id -u)" != 0 ]; then
 		command -v sudo >/dev/null || die "only root may reload $module; run this as root"
-		exec sudo "$0" "$@"
+		exec sudo env GIVEN="${GIVEN-}" SIGN_KEY="${SIGN_KEY-}" SIGN_CERT="${SIGN_CERT-}" "$0" "$@"
 	fi
-	[ -e $sysfs/$module/initstate ] ||
-		die "$module is built into this kernel; $param can only be changed where it is a module"
 	[ "$(cat /proc/sys/kernel/modules_disabled 2>/dev/null)" != 1 ] ||
 		die "this system does not allow modules to be loaded (kernel.modules_disabled=1)"
+	unloaded=$module
+	[ "$unpatched" = none ] || unloaded="kvm $module"
+	for name in $unloaded; do
+		[ -e "$sysfs/$name/initstate" ] ||
+			die "$name is built into this kernel; $param can only be changed where it is a module"
+		for other in "$sysfs/$name/holders"/*; do
+			case ${other##*/} in
+			'*' | "$module") ;;
+			*) die "${other##*/} uses $name; end what needs that module, then: rmmod ${other##*/}" ;;
+			esac
+		done
+	done
 	# Some only look, as a monitor does, and let go at once.
 	tries=0
-	while [ "$(cat $sysfs/$module/refcnt)" != 0 ]; do
+	while ! idle; do
 		[ $((tries += 1)) -le 20 ] || {
 			who=$(holders)
-			die "$module is in use: ${who:-by whom does not show here, maybe in a container (lsmod tells of modules); }end that first"
+			die "$module is in use: ${who:-by whom does not show here, maybe in a container; }end that first"
 		}
 		sleep 0.1
 	done
@@ -215,6 +306,11 @@ can_borrow()
 	[ "$modules" != - ] || [ -e $sysfs/kvm/parameters/exit_counters ] ||
 		die "the KVM that is loaded has no exit counters, although the system's has; reload it: modprobe -r $module kvm; modprobe $module"
 	can_swap "$@"
+	if [ "$modules" != - ]; then
+		fit "${1-}"
+		[ "${1-}" = check ] || [ "$from" != "$modules" ] || { loaded kvm && loaded $module; } ||
+			die "the KVM that is loaded has exit counters, but is not that of $modules, and could not be put back; first: sudo make unload"
+	fi
 	[ -d $debugfs/kvm ] ||
 		die "no $debugfs/kvm; mount debugfs (mount -t debugfs debugfs $debugfs)"
 	[ -d $tracing/events/kvm/kvm_cr ] ||
@@ -229,7 +325,7 @@ borrow()
 {
 	saved=$(params)
 	found=$from
-	tmp=$(mktemp -d) || exit
+	tmp=${signed:-$(mktemp -d)} || exit
 	# A shell that a signal kills does not run its EXIT trap.
 	trap restore EXIT
 	trap 'exit 129' HUP
