@@ -5,7 +5,7 @@
 ## make series          write the patches as they would be posted, build/series/<base>
 #= SUBMITTER=           "Name <address>" of who signs the series, git's user by default
 #= ASSISTED_BY=         what else to name there, "AGENT:MODEL [TOOL...]"
-#= FORMAT_PATCH=        options of git format-patch for the series, e.g. "-v2 --rfc"
+#= FORMAT_PATCH=--rfc   options of git format-patch for the series, e.g. "-v2 --rfc"
 
 .PHONY: series
 
