@@ -8,6 +8,7 @@
 #   builds   the build folders of the bases that are checked, BUILD alone unless all checks run
 # and takes from lab/check/rules.mk: BASE BUILD SOURCE TREE READER DEBUG TIMEOUT
 # MACHINE HEADERS BOOTS IMAGES REPORT STOCK_KERNEL, and for one of them OTHER_DEBIAN OTHER_BASES PACKAGES
+# OPERATIONS SEED STRESSED
 
 : "${BASE:?}" "${BUILD:?}" "${SOURCE:?}" "${TREE:?}" "${HEADERS:?}" "${READER:?}" "${BOOTS:?}" "${IMAGES:?}" \
 	"${REPORT:?}" "${DEBUG:?}" "${TIMEOUT:?}" "${MACHINE:?}"
