@@ -46,10 +46,15 @@ static bool exit_reason_to_bucket(u32 reason, u32 *bucket)
 	}
 }
 
-/* Cycles are those of the TSC, who may not read the TSC does not get them here. */
+/*
+ * Cycles are those of the TSC, who may not read the TSC does not get them here.
+ * KVM knows neither the CPL nor CR4 of a guest whose state is protected: leave it
+ * to that guest's kernel, which asks the host on behalf of its processes.
+ */
 static bool cycles_are_hidden(struct kvm_vcpu *vcpu)
 {
-	return kvm_is_cr4_bit_set(vcpu, X86_CR4_TSD) && kvm_x86_call(get_cpl)(vcpu);
+	return !vcpu->arch.guest_state_protected && kvm_x86_call(get_cpl)(vcpu) &&
+	       kvm_is_cr4_bit_set(vcpu, X86_CR4_TSD);
 }
 
 /*
