@@ -78,14 +78,14 @@ load()
 		return
 	fi
 	# What had to be signed is a copy.
-	folder=$from
-	[ -z "$signed" ] || [ "$from" != "$modules" ] || folder=$signed
+	whence=$from
+	[ -z "$signed" ] || [ "$from" != "$modules" ] || whence=$signed
 	if [ ! -d $sysfs/kvm ]; then
 		# shellcheck disable=SC2046 # words
-		insmod "$folder/kvm.ko" $(options kvm) || return
+		insmod "$whence/kvm.ko" $(options kvm) || return
 	fi
 	# shellcheck disable=SC2046 # words
-	insmod "$folder/$(ko $module)" $(options $module) "$@"
+	insmod "$whence/$(ko $module)" $(options $module) "$@"
 }
 
 unload()
