@@ -140,12 +140,6 @@ END {
 		for (i = 1; i <= nr && run > 1; i++)
 			check_asked(run, list[i])
 	}
-	# The same pages, handed out in another order: what was touched before differs.  A
-	# quarter is no bound that follows from anything: six runs were within 12%.
-	a = sum(n, 1, "work", NESTED)
-	b = sum(n, 3, "work", NESTED)
-	if (b < 0.75 * a || b > 1.25 * a)
-		complain("again", a " and " b)
 
 	verdict("isa", "each VM is of one kind")
 	verdict("vcpus", "all vCPUs came up")
@@ -159,8 +153,11 @@ END {
 		 emulated(1, "IO_INSTRUCTION") " I/O that KVM emulated in real mode under shadow paging" : ""))
 	expect("workload", "CPUID, I/O, XSETBV, and WBINVD equal in all runs during the workload, give" \
 		" or take " SERIAL " I/O exits, too")
-	expect("again", "the third VM agrees with the first: as many " \
-		(vmx ? "EPT violations" : "nested page faults") ", within a quarter")
+	# What the guest touched before, and what the host backs with huge pages, differs from run
+	# to run, and no bound follows: the third VM is shown beside the first one.
+	print "note\twith nested paging again, the third VM had " sum(n, 3, "work", NESTED) " " \
+		(vmx ? "EPT violations" : "nested page faults") " during the workload, the first one " \
+		sum(n, 1, "work", NESTED)
 	verdict("sums", "the sum of the reasons is the total, and none is unknown")
 	verdict("vectors", "the sum of the vectors is that of the exits for exceptions")
 	verdict("host", "the host counted what the VM read")
