@@ -27,6 +27,10 @@
  */
 static bool exit_reason_to_bucket(u32 reason, u32 *bucket)
 {
+	BUILD_BUG_ON(VMX_LAST_BASIC_EXIT_REASON >= KVM_VMEXIT_BUCKET_OTHER);
+	BUILD_BUG_ON(SVM_LAST_LOW_EXIT_CODE >= KVM_VMEXIT_BUCKETS_SVM_LOW);
+	BUILD_BUG_ON(SVM_EXIT_VMGEXIT - SVM_EXIT_NPF >= KVM_VMEXIT_BUCKETS_SVM_HIGH);
+
 	if (kvm_exit_counters_is_svm()) {
 		*bucket = kvm_svm_exit_bucket(reason);
 		return reason <= SVM_LAST_LOW_EXIT_CODE ||
@@ -47,7 +51,7 @@ static bool exit_reason_to_bucket(u32 reason, u32 *bucket)
 }
 
 /*
- * Cycles are those of the TSC, who may not read the TSC does not get them here.
+ * Cycles are those of the TSC: who may not read the TSC does not get them here.
  * KVM knows neither the CPL nor CR4 of a guest whose state is protected: leave it
  * to that guest's kernel, which asks the host on behalf of its processes.
  */
@@ -74,6 +78,7 @@ bool kvm_exit_counters_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx,
 	    !(mask & KVM_X86_EXIT_COUNTERS_CPUID))
 		return false;
 
+	/* The guest chooses the index, hence array_index_nospec(). */
 	switch (function) {
 	case KVM_CPUID_EXIT_COUNTERS:
 		*eax = KVM_CPUID_EXIT_COUNTERS_TOTAL;

@@ -6,45 +6,34 @@
 
 #include "exit_timing.h"
 
-void kvm_get_exit_timing(u64 mask)
+/* On while a VM exists that times its exits, and for a while after the last. */
+DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_time_exits, HZ);
+EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_time_exits);
+
+void kvm_vm_set_exit_counters(struct kvm *kvm, u64 mask)
 {
+	/* Get before put, lest a mask that does not change patches code twice. */
 	if (mask & KVM_X86_EXIT_COUNTERS_CYCLES)
 		static_branch_deferred_inc(&kvm_time_exits);
-}
-
-static void put_exit_timing(u64 mask)
-{
-	if (mask & KVM_X86_EXIT_COUNTERS_CYCLES)
+	if (kvm->arch.exit_counters & KVM_X86_EXIT_COUNTERS_CYCLES)
 		static_branch_slow_dec_deferred(&kvm_time_exits);
+
+	kvm->arch.exit_counters = mask;
 }
 
 int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap)
 {
-	u64 mask = cap->args[0];
-	int r = -EINVAL;
-
-	if (mask & ~KVM_X86_EXIT_COUNTERS_VALID_MASK ||
+	if (cap->args[0] & ~KVM_X86_EXIT_COUNTERS_VALID_MASK ||
 	    cap->args[1] || cap->args[2] || cap->args[3])
 		return -EINVAL;
 
-	/* Patching code takes cpus_read_lock(), do so outside of kvm->lock. */
-	kvm_get_exit_timing(mask);
+	guard(mutex)(&kvm->lock);
 
-	mutex_lock(&kvm->lock);
-	if (!kvm->created_vcpus) {
-		swap(kvm->arch.exit_counters, mask);
-		r = 0;
-	}
-	mutex_unlock(&kvm->lock);
+	if (kvm->created_vcpus)
+		return -EINVAL;
 
-	/* The mask that is not in force, be it the old one or the one refused. */
-	put_exit_timing(mask);
-	return r;
-}
-
-void kvm_vm_destroy_exit_timing(struct kvm *kvm)
-{
-	put_exit_timing(kvm->arch.exit_counters);
+	kvm_vm_set_exit_counters(kvm, cap->args[0]);
+	return 0;
 }
 
 int kvm_vcpu_create_exit_timing(struct kvm_vcpu *vcpu)

@@ -23,9 +23,8 @@ struct kvm_exit_timing {
 
 extern struct static_key_false_deferred kvm_time_exits;
 
-void kvm_get_exit_timing(u64 mask);
+void kvm_vm_set_exit_counters(struct kvm *kvm, u64 mask);
 int kvm_vm_enable_exit_counters(struct kvm *kvm, struct kvm_enable_cap *cap);
-void kvm_vm_destroy_exit_timing(struct kvm *kvm);
 int kvm_vcpu_create_exit_timing(struct kvm_vcpu *vcpu);
 void kvm_vcpu_destroy_exit_timing(struct kvm_vcpu *vcpu);
 
@@ -76,7 +75,7 @@ static __always_inline void kvm_charge_exit(struct kvm_vcpu *vcpu)
 	timing->tsc = U64_MAX;
 }
 #else
-static inline void kvm_vm_destroy_exit_timing(struct kvm *kvm) {}
+static inline void kvm_vm_set_exit_counters(struct kvm *kvm, u64 mask) {}
 static inline int kvm_vcpu_create_exit_timing(struct kvm_vcpu *vcpu) { return 0; }
 static inline void kvm_vcpu_destroy_exit_timing(struct kvm_vcpu *vcpu) {}
 static inline void kvm_time_exit(struct kvm_vcpu *vcpu, unsigned long bucket) {}
