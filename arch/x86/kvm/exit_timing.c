@@ -8,6 +8,7 @@
 
 /* On while a VM exists that times its exits, and for a while after the last. */
 DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_time_exits, HZ);
+/* For the run loops of the vendor modules. */
 EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_time_exits);
 
 void kvm_vm_set_exit_counters(struct kvm *kvm, u64 mask)
