@@ -28,7 +28,7 @@
 #define NOBODYS_IPI		(0xfffeull << 32 | APIC_INT_ASSERT | 0x20)
 
 /* Nothing in KVM claims it, so it exits to userspace. */
-#define UNCLAIMED_PORT		0x80
+#define SILENT_PORT		0x80
 
 /* Pages that a vCPU touches first, one per run. */
 #define PAGES_SLOT		10
@@ -86,7 +86,7 @@ static u64 pio_userspace(int vcpu_id, int run)
 {
 	u64 start = rdtsc();
 
-	asm volatile("outb %%al, %0" :: "i"(UNCLAIMED_PORT), "a"(0));
+	asm volatile("outb %%al, %0" :: "i"(SILENT_PORT), "a"(0));
 	return rdtsc() - start;
 }
 
@@ -174,7 +174,7 @@ static void *run_vcpu(void *arg)
 
 	do {
 		vcpu_run(vcpu);
-	} while (run->exit_reason == KVM_EXIT_IO && run->io.port == UNCLAIMED_PORT);
+	} while (run->exit_reason == KVM_EXIT_IO && run->io.port == SILENT_PORT);
 
 	switch (get_ucall(vcpu, &uc)) {
 	case UCALL_DONE:

@@ -117,29 +117,6 @@ static void guest_code(void)
 		guest_stages(area);
 }
 
-static void run_to_sync(struct kvm_vcpu *vcpu, enum stage stage)
-{
-	struct ucall uc;
-
-	do {
-		vcpu_run(vcpu);
-	} while (vcpu->run->exit_reason == KVM_EXIT_MMIO);
-
-	switch (get_ucall(vcpu, &uc)) {
-	case UCALL_SYNC:
-		TEST_ASSERT(uc.args[1] == stage, "Guest is at stage %lu, wanted %u",
-			    uc.args[1], stage);
-		break;
-	case UCALL_ABORT:
-		REPORT_GUEST_ASSERT(uc);
-		break;
-	default:
-		TEST_FAIL("Unexpected exit to userspace: %u (%s)",
-			  vcpu->run->exit_reason,
-			  exit_reason_str(vcpu->run->exit_reason));
-	}
-}
-
 /* What one stage of the guest's work must have caused. */
 struct expectation {
 	/* EPT violations, or nested page faults. */
@@ -270,6 +247,7 @@ int main(int argc, char *argv[])
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	int area, i;
+	u64 stage;
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
 
@@ -289,7 +267,8 @@ int main(int argc, char *argv[])
 	get_expectations(want);
 	for (area = 0; area < NR_AREAS; area++) {
 		for (i = 0; i < NR_STAGES; i++) {
-			run_to_sync(vcpu, i);
+			stage = run_to_sync(vcpu);
+			TEST_ASSERT(stage == i, "Guest is at stage %lu, wanted %d", stage, i);
 			if (area < NR_AREAS - 1)
 				continue;
 

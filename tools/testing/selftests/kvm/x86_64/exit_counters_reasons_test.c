@@ -9,18 +9,16 @@
  * they intercept.
  *
  * Compare all counters of every case with an independent oracle, the kvm_exit
- * tracepoint as counted by a hist trigger, with the guest's own view, and with
+ * tracepoint as sampled by perf, with the guest's own view, and with
  * the stat "exits".
  *
  * The last case names each exit reason that the kernel knows, and whether it was
  * triggered, in tab-separated lines: "coverage", isa, exit code, name, and
  * "triggered" or the reason why not.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 
 #include "apic.h"
@@ -35,7 +33,6 @@
 /* VMLAUNCH differs from VMRESUME, and so on. */
 #define NR_WARM_UPS		2
 
-#define UNCLAIMED_PORT		0x2000
 #define MMIO_GPA		0xd0000000ull
 #define MMIO_GVA		MMIO_GPA
 #define PAGES_GVA		0xc0000000ull
@@ -155,7 +152,6 @@ struct result {
 };
 
 static struct {
-	pid_t traced;
 	struct result exits[MAX_KNOWN_EXITS];
 	struct result vectors[NR_EXCEPTION_VECTORS];
 } *shared;
@@ -209,11 +205,6 @@ static void report(FIXTURE_VARIANT(trigger) const *trigger, const char *why_not)
  */
 static struct vmx_pages *vmx;
 static struct svm_test_data *svm;
-
-static u32 io_exit_reason(void)
-{
-	return host_cpu_is_amd ? SVM_EXIT_IOIO : EXIT_REASON_IO_INSTRUCTION;
-}
 
 static u32 interrupt_exit_reason(void)
 {
@@ -385,23 +376,13 @@ struct snapshot {
 
 static void take_snapshot(struct kvm_vcpu *vcpu, struct snapshot *snapshot)
 {
-	int fd = vcpu_get_stats_fd(vcpu);
-
-	read_exit_counters(fd, &snapshot->counters);
-	read_vcpu_stat(fd, "exits", KVM_STATS_TYPE_CUMULATIVE, KVM_STATS_UNIT_NONE,
-		       &snapshot->exits, 1);
-	close(fd);
+	vcpu_get_exit_counters(vcpu, &snapshot->counters);
+	snapshot->exits = snapshot->counters.total;
 }
 
 static u64 sum_of_reasons(const struct snapshot *snapshot)
 {
-	u64 sum = 0;
-	int i;
-
-	for (i = 0; i < NR_EXIT_BUCKETS; i++)
-		sum += snapshot->counters.exits[i];
-
-	return sum;
+	return sum_exits(&snapshot->counters);
 }
 
 static void handle_debug_exit(struct kvm_vcpu *vcpu)
@@ -417,176 +398,25 @@ static void handle_debug_exit(struct kvm_vcpu *vcpu)
 	vcpu_regs_set(vcpu, &regs);
 }
 
-/* Whatever the guest does between two ucalls is its own affair. */
-static bool handle_userspace_exit(struct kvm_vcpu *vcpu)
+static enum stage run_to_stage(struct kvm_vcpu *vcpu, struct ucall *uc)
 {
-	switch (vcpu->run->exit_reason) {
-	case KVM_EXIT_IO:
-	case KVM_EXIT_MMIO:
-		return true;
-	case KVM_EXIT_DEBUG:
+	while (run_to_ucall(vcpu, uc) != UCALL_SYNC) {
+		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_DEBUG);
 		handle_debug_exit(vcpu);
-		return true;
-	default:
-		return false;
-	}
-}
-
-static enum stage run_to_sync(struct kvm_vcpu *vcpu, struct ucall *uc)
-{
-	for (;;) {
-		vcpu_run(vcpu);
-
-		switch (get_ucall(vcpu, uc)) {
-		case UCALL_SYNC:
-			return uc->args[1];
-		case UCALL_ABORT:
-			REPORT_GUEST_ASSERT(*uc);
-			break;
-		default:
-			TEST_ASSERT(uc->cmd == UCALL_NONE && handle_userspace_exit(vcpu),
-				    "Unexpected exit to userspace: %u (%s), ucall %lu",
-				    vcpu->run->exit_reason,
-				    exit_reason_str(vcpu->run->exit_reason), uc->cmd);
-			break;
-		}
-	}
-}
-
-/*
- * The oracle: a hist trigger that counts the kvm_exit tracepoint by exit reason,
- * for this thread only.
- */
-#define HIST_TRIGGER		"hist:keys=exit_reason"
-
-/* The filter compares with what the initial namespace calls this thread. */
-#define INITIAL_PID_NS		0xeffffffc
-
-static bool in_pid_namespace(void)
-{
-	struct stat st;
-
-	return !stat("/proc/self/ns/pid", &st) && st.st_ino != INITIAL_PID_NS;
-}
-
-static const char *oracle_dir(void)
-{
-	static const char * const dirs[] = {
-		"/sys/kernel/tracing/events/kvm/kvm_exit",
-		"/sys/kernel/debug/tracing/events/kvm/kvm_exit",
-	};
-	char path[128];
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(dirs) && !in_pid_namespace(); i++) {
-		snprintf(path, sizeof(path), "%s/hist", dirs[i]);
-		if (access(path, R_OK))
-			continue;
-		snprintf(path, sizeof(path), "%s/trigger", dirs[i]);
-		if (!access(path, W_OK))
-			return dirs[i];
 	}
 
-	/* TEST_ASSERT() takes EACCES for a missing permission of its own. */
-	errno = 0;
-	return NULL;
-}
-
-static int oracle_write(const char *prefix, pid_t tid)
-{
-	char path[128], trigger[128];
-	int fd, r;
-
-	snprintf(path, sizeof(path), "%s/trigger", oracle_dir());
-	snprintf(trigger, sizeof(trigger), "%s" HIST_TRIGGER " if common_pid==%d",
-		 prefix, tid);
-
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -1;
-	r = write(fd, trigger, strlen(trigger)) < 0 ? -1 : 0;
-	close(fd);
-
-	return r;
-}
-
-static void oracle_start(void)
-{
-	if (!oracle_dir())
-		return;
-
-	/* A case that took too long was killed without further ado. */
-	if (shared->traced)
-		oracle_write("!", shared->traced);
-
-	shared->traced = getpid();
-	TEST_ASSERT(!oracle_write("", shared->traced), "Adding the trigger failed: %s",
-		    strerror(errno));
-}
-
-/* Also called at exit, i.e. when an assertion failed, or a case took too long. */
-static void oracle_stop(void)
-{
-	if (shared->traced && oracle_dir())
-		oracle_write("!", shared->traced);
-	shared->traced = 0;
-}
-
-static void oracle_read(u64 *exits)
-{
-	char path[128], line[256], filter[64];
-	bool mine = false, found = false;
-	unsigned long hits;
-	u32 reason;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/hist", oracle_dir());
-	snprintf(filter, sizeof(filter), "common_pid==%d ", shared->traced);
-
-	f = fopen(path, "r");
-	TEST_ASSERT(f, "fopen(%s) failed: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), f)) {
-		/* Others may have triggers of their own. */
-		if (strstr(line, "trigger info:")) {
-			mine = strstr(line, filter);
-			found |= mine;
-		}
-		if (!mine || sscanf(line, "{ exit_reason: %u } hitcount: %lu",
-				    &reason, &hits) != 2)
-			continue;
-
-		/* VMX basic exit reasons have 16 bits, above them are flags. */
-		if (!host_cpu_is_amd)
-			reason &= 0xffff;
-		exits[exit_bucket(reason)] += hits;
-	}
-	fclose(f);
-	TEST_ASSERT(found, "%s does not have the trigger for %s", path, filter);
+	return uc->args[1];
 }
 
 static void assert_oracle_agrees(const struct snapshot *snapshot)
 {
-	u64 traced[NR_EXIT_BUCKETS] = {};
-	int i;
-
-	if (!shared->traced)
-		return;
-
-	oracle_read(traced);
-	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
-		u32 reason = exit_bucket_to_reason(i);
-
-		TEST_ASSERT(snapshot->counters.exits[i] == traced[i],
-			    "Exit reason 0x%x (%s): counted %lu, traced %lu", reason,
-			    exit_reason_name(reason), snapshot->counters.exits[i],
-			    traced[i]);
-	}
+	assert_exit_trace_agrees(&snapshot->counters);
 }
 
 TEST(oracle_is_available)
 {
-	if (!oracle_dir())
-		SKIP(return, "needs root, tracefs with hist triggers, and no PID namespace");
+	if (!exit_trace_start())
+		SKIP(return, "needs root, and tracefs");
 }
 
 /*
@@ -597,23 +427,6 @@ static void cpuid_exit(void)
 	u32 eax, ebx, ecx, edx;
 
 	__cpuid(0, 0, &eax, &ebx, &ecx, &edx);
-}
-
-static void io_in_exit(void)
-{
-	u8 val;
-
-	asm volatile("inb %w1, %0" : "=a"(val) : "d"(UNCLAIMED_PORT));
-}
-
-static void io_out_exit(void)
-{
-	asm volatile("outb %0, %w1" :: "a"((u8)0), "d"(UNCLAIMED_PORT));
-}
-
-static void rdmsr_exit(void)
-{
-	rdmsr(MSR_IA32_APICBASE);
 }
 
 static u64 apicbase;
@@ -638,11 +451,6 @@ static void tsc_deadline_setup(void)
 static void tsc_deadline_exit(void)
 {
 	wrmsr(MSR_IA32_TSC_DEADLINE, FAR_FUTURE_TSC);
-}
-
-static void hypercall_exit(void)
-{
-	kvm_hypercall(KVM_HC_VAPIC_POLL_IRQ, 0, 0, 0, 0);
 }
 
 static int irqs;
@@ -2121,12 +1929,12 @@ FIXTURE_SETUP(trigger)
 	if (variant->host_setup)
 		variant->host_setup(self->vcpu);
 
-	oracle_start();
+	exit_trace_start();
 }
 
 FIXTURE_TEARDOWN(trigger)
 {
-	oracle_stop();
+	exit_trace_stop();
 	kvm_vm_free(self->vm);
 }
 
@@ -2184,9 +1992,9 @@ TEST_F(trigger, is_counted_once)
 	struct ucall uc;
 	int i, bucket;
 
-	TEST_ASSERT_EQ(run_to_sync(self->vcpu, &uc), STAGE_TOTAL);
+	TEST_ASSERT_EQ(run_to_stage(self->vcpu, &uc), STAGE_TOTAL);
 
-	stage = run_to_sync(self->vcpu, &uc);
+	stage = run_to_stage(self->vcpu, &uc);
 	take_snapshot(self->vcpu, &before);
 	if (stage == STAGE_NOT_INTERCEPTED) {
 		TEST_ASSERT(processor_lacks_intercept(variant, &before),
@@ -2196,7 +2004,7 @@ TEST_F(trigger, is_counted_once)
 	}
 	TEST_ASSERT_EQ(stage, STAGE_READY);
 
-	TEST_ASSERT_EQ(run_to_sync(self->vcpu, &uc), STAGE_TRIGGERED);
+	TEST_ASSERT_EQ(run_to_stage(self->vcpu, &uc), STAGE_TRIGGERED);
 	take_snapshot(self->vcpu, &after);
 
 	print_deltas(&before, &after);
@@ -2233,7 +2041,7 @@ TEST_F(trigger, is_counted_once)
 			     before.counters.exceptions[variant->vector], want);
 	}
 
-	TEST_ASSERT_EQ(run_to_sync(self->vcpu, &uc), STAGE_TOTAL);
+	TEST_ASSERT_EQ(run_to_stage(self->vcpu, &uc), STAGE_TOTAL);
 	take_snapshot(self->vcpu, &after);
 
 	/*
@@ -2285,7 +2093,7 @@ TEST(emulation_is_no_exit)
 		SKIP(return, "needs KVM without unrestricted guests");
 
 	vm = vm_create_with_one_vcpu(&vcpu, guest_out_forever);
-	oracle_start();
+	exit_trace_start();
 	vcpu_run(vcpu);
 	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
 	vcpu_run_complete_io(vcpu);
@@ -2325,7 +2133,7 @@ TEST(emulation_is_no_exit)
 		    after.exits - before.exits);
 
 	assert_oracle_agrees(&after);
-	oracle_stop();
+	exit_trace_stop();
 	kvm_vm_free(vm);
 }
 
@@ -2507,7 +2315,6 @@ int main(int argc, char *argv[])
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(shared != MAP_FAILED, "mmap() failed: %s", strerror(errno));
-	atexit(oracle_stop);
 
 	return test_harness_run(argc, argv);
 }

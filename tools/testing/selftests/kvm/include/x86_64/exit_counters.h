@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Both views of KVM's exit counters: the host's binary stats and the guest's
- * CPUID leaves.
+ * Both views of KVM's exit counters, the host's binary stats and the guest's CPUID
+ * leaves, and what the tests of them share.
  */
 #ifndef SELFTEST_KVM_EXIT_COUNTERS_H
 #define SELFTEST_KVM_EXIT_COUNTERS_H
@@ -12,6 +12,7 @@
 
 #include "kvm_util.h"
 #include "processor.h"
+#include "ucall_common.h"
 
 /*
  * The layout of the stat exits_by_reason: VMX basic exit reasons index directly,
@@ -23,10 +24,19 @@
 #define NR_EXIT_BUCKETS		(EXIT_BUCKET_OTHER + 1)
 #define NR_EXCEPTION_VECTORS	32
 
+/* Not every kernel that this is built for names them. */
+#define SVM_EXIT_BUSLOCK	0x0a5
+#define SVM_EXIT_IDLE_HALT	0x0a6
+
+/* No device has this port, so that using it exits to userspace. */
+#define UNCLAIMED_PORT		0x2000
+
 struct exit_counters {
 	u64 exits[NR_EXIT_BUCKETS];
 	u64 exceptions[NR_EXCEPTION_VECTORS];
 	u64 cycles;
+	/* The stat "exits", which does not come from exit counters. */
+	u64 total;
 };
 
 static inline int exit_bucket(u32 reason)
@@ -45,102 +55,66 @@ static inline u32 exit_bucket_to_reason(int bucket)
 	return bucket;
 }
 
-static inline const char *exit_reason_name(u32 reason)
+static inline u32 cpuid_exit_reason(void)
 {
-	static const struct {
-		u64 reason;
-		const char *name;
-	} vmx[] = { VMX_EXIT_REASONS }, svm[] = { SVM_EXIT_REASONS };
-	int i;
-
-	if (host_cpu_is_amd) {
-		for (i = 0; i < ARRAY_SIZE(svm); i++) {
-			if (svm[i].reason == reason)
-				return svm[i].name;
-		}
-	} else {
-		for (i = 0; i < ARRAY_SIZE(vmx); i++) {
-			if (vmx[i].reason == reason)
-				return vmx[i].name;
-		}
-	}
-
-	return "unnamed";
+	return host_cpu_is_amd ? SVM_EXIT_CPUID : EXIT_REASON_CPUID;
 }
 
-/* NULL if the vector has none. */
-static inline const char *exception_name(int vector)
+static inline u32 io_exit_reason(void)
 {
-	static const char * const names[NR_EXCEPTION_VECTORS] = {
-		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL, "#TS",
-		"#NP", "#SS", "#GP", "#PF", NULL, "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
-		[28] = "#HV", "#VC", "#SX",
-	};
-
-	return names[vector];
+	return host_cpu_is_amd ? SVM_EXIT_IOIO : EXIT_REASON_IO_INSTRUCTION;
 }
 
-static inline void read_vcpu_stat(int fd, const char *name, u32 type,
-				  u32 unit, u64 *data, int nr_elements)
+/* "unnamed" and NULL, respectively, if there is no name. */
+const char *exit_reason_name(u32 reason);
+const char *exception_name(int vector);
+
+/*
+ * The host may exit from the guest at any time for reasons of its own, and each such
+ * exit adds to what the guest's instructions caused.
+ */
+bool is_host_exit(u32 reason);
+bool is_host_exception(int vector);
+
+/* How many exits are the host's, and the same as the guest sees it. */
+u64 host_exits(const struct exit_counters *counters);
+u64 guest_host_exits(void);
+
+void read_exit_counters(int stats_fd, struct exit_counters *counters);
+void vcpu_get_exit_counters(struct kvm_vcpu *vcpu, struct exit_counters *counters);
+/* What happened between two times. */
+struct exit_counters exits_between(const struct exit_counters *before,
+				   const struct exit_counters *after);
+u64 sum_exits(const struct exit_counters *counters);
+
+/*
+ * An oracle: the kvm_exit tracepoint, as perf samples it for this thread.  To be
+ * started before a vCPU runs, and compared with the counters of the only vCPU that
+ * this thread ran since.  Not available without root and tracefs.  The kernel removes
+ * all of it when the process ends, in whatever way.
+ */
+bool exit_trace_start(void);
+void exit_trace_stop(void);
+/* Passes without looking if the trace was not available. */
+void assert_exit_trace_agrees(const struct exit_counters *counters);
+
+/* A VM with KVM_CAP_X86_EXIT_COUNTERS, to which no vCPU has been added yet. */
+static inline struct kvm_vm *vm_create_with_exit_counters(u32 nr_vcpus, u64 mask)
 {
-	struct kvm_stats_desc *descs, *desc = NULL;
-	struct kvm_stats_header header;
-	int i;
+	struct kvm_vm *vm = vm_create(nr_vcpus);
 
-	read_stats_header(fd, &header);
-	descs = read_stats_descriptors(fd, &header);
-
-	for (i = 0; i < header.num_desc && !desc; i++) {
-		desc = get_stats_descriptor(descs, i, &header);
-		if (strcmp(desc->name, name))
-			desc = NULL;
-	}
-	TEST_ASSERT(desc, "No stat named %s", name);
-	TEST_ASSERT((desc->flags & KVM_STATS_TYPE_MASK) == type &&
-		    (desc->flags & KVM_STATS_UNIT_MASK) == unit &&
-		    desc->size == nr_elements &&
-		    desc->bucket_size == (type == KVM_STATS_TYPE_LINEAR_HIST),
-		    "%s: flags 0x%x, %u elements, bucket size %u; wanted type 0x%x, unit 0x%x, %d elements",
-		    name, desc->flags, desc->size, desc->bucket_size, type, unit,
-		    nr_elements);
-
-	read_stat_data(fd, &header, desc, data, nr_elements);
-	free(descs);
+	vm_enable_cap(vm, KVM_CAP_X86_EXIT_COUNTERS, mask);
+	return vm;
 }
 
 /*
- * The host's view of one vCPU, which may be running, by its stats fd.  On SVM, where
- * each exception has an exit code, that is the count of its vector.
+ * Run until the guest's next ucall, whatever I/O it does before that.  Return
+ * UCALL_NONE for any other exit to userspace, which may be the caller's doing.
  */
-static inline void read_exit_counters(int fd, struct exit_counters *counters)
-{
-	int i;
-
-	read_vcpu_stat(fd, "exits_by_reason", KVM_STATS_TYPE_LINEAR_HIST,
-		       KVM_STATS_UNIT_NONE, counters->exits, NR_EXIT_BUCKETS);
-	read_vcpu_stat(fd, "exceptions_by_vector", KVM_STATS_TYPE_LINEAR_HIST,
-		       KVM_STATS_UNIT_NONE, counters->exceptions, NR_EXCEPTION_VECTORS);
-	read_vcpu_stat(fd, "exit_cycles", KVM_STATS_TYPE_CUMULATIVE,
-		       KVM_STATS_UNIT_CYCLES, &counters->cycles, 1);
-
-	if (!host_cpu_is_amd)
-		return;
-
-	for (i = 0; i < NR_EXCEPTION_VECTORS; i++) {
-		TEST_ASSERT(!counters->exceptions[i],
-			    "exceptions_by_vector counts vector %d on SVM", i);
-		counters->exceptions[i] = counters->exits[SVM_EXIT_EXCP_BASE + i];
-	}
-}
-
-static inline void vcpu_get_exit_counters(struct kvm_vcpu *vcpu,
-					  struct exit_counters *counters)
-{
-	int fd = vcpu_get_stats_fd(vcpu);
-
-	read_exit_counters(fd, counters);
-	close(fd);
-}
+u64 run_to_ucall(struct kvm_vcpu *vcpu, struct ucall *uc);
+/* Expect this very ucall, and return the argument of GUEST_SYNC(). */
+u64 run_to_sync(struct kvm_vcpu *vcpu);
+void run_to_done(struct kvm_vcpu *vcpu);
 
 /* The guest's view of its VM: a record as the CPUID leaves return it. */
 struct exit_record {
@@ -158,6 +132,29 @@ static inline struct exit_record guest_exit_record(u32 leaf, u32 reason)
 		.exits = (u64)edx << 32 | eax,
 		.cycles = (u64)ebx << 32 | ecx,
 	};
+}
+
+/* What a guest does to exit once. */
+static inline void io_in_exit(void)
+{
+	u8 val;
+
+	asm volatile("inb %w1, %0" : "=a"(val) : "d"(UNCLAIMED_PORT));
+}
+
+static inline void io_out_exit(void)
+{
+	asm volatile("outb %0, %w1" :: "a"((u8)0), "d"(UNCLAIMED_PORT));
+}
+
+static inline void rdmsr_exit(void)
+{
+	rdmsr(MSR_IA32_APICBASE);
+}
+
+static inline void hypercall_exit(void)
+{
+	kvm_hypercall(KVM_HC_VAPIC_POLL_IRQ, 0, 0, 0, 0);
 }
 
 #endif /* SELFTEST_KVM_EXIT_COUNTERS_H */
