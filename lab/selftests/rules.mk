@@ -7,7 +7,7 @@
 ## make run             boot the machines and run the selftests there
 
 KVM_X86   := $(SELFTESTS_X86)
-LAB_TESTS := $(KVM_X86)/exit_counters_test \
+LAB_TESTS := $(KVM_X86)/exit_counters_test $(KVM_X86)/exit_counters_cpuid_test \
 	     $(KVM_X86)/exit_counters_reasons_test $(KVM_X86)/cpuid_test \
 	     $(KVM_X86)/fix_hypercall_test $(KVM_X86)/userspace_msr_exit_test \
 	     kvm_binary_stats_test

@@ -3,24 +3,14 @@
 #
 # Run exit_counters_paging_test once with nested paging and once with shadow
 # paging, and compare the exits.  Reloads the vendor module to change the setting,
-# and once more at the end so that all its parameters are what they were.
+# and at the end, however it ends, so that all its parameters are what they were.
 
 KSFT_SKIP=4
-
 TEST=$(dirname "$0")/exit_counters_paging_test
 SYSFS=/sys/module
 
-skip()
-{
-	echo "SKIP: $*"
-	exit $KSFT_SKIP
-}
-
-fail()
-{
-	echo "FAIL: $*"
-	exit 1
-}
+skip() { echo "SKIP: $*"; exit $KSFT_SKIP; }
+fail() { echo "FAIL: $*"; exit 1; }
 
 # If already root, the host might not have sudo.
 if [ "$(id -u)" = 0 ]; then
@@ -32,7 +22,7 @@ fi
 # name=value for each of the module's parameters.
 params()
 {
-	(cd "$SYSFS/$MODULE/parameters" && as_root grep '' -- *) | sed 's/:/=/'
+	(cd "$SYSFS/$MODULE/parameters" 2>/dev/null && as_root grep '' -- *) | sed 's/:/=/'
 }
 
 # What the module's parameters are to be again, of those that are not.
@@ -44,29 +34,6 @@ differing()
 	done
 }
 
-# Load the module as the system is configured to.  If that differs from what was
-# found, set the paging parameter, and only then what still differs: parameters
-# that follow from it need not accept what they show.
-restore()
-{
-	trap '' INT TERM HUP
-	rm -rf "$OUT"
-	[ -n "$reloaded" ] || return 0
-
-	args=
-	for more in "$(echo "$saved" | grep "^$PARAM=")" rest none; do
-		[ ! -d "$SYSFS/$MODULE" ] || as_root rmmod "$MODULE"
-		# shellcheck disable=SC2086
-		as_root modprobe "$MODULE" $args
-		differ=$(differing)
-		[ -n "$differ" ] || return 0
-		[ "$more" != rest ] || more=$differ
-		args="$args $more"
-	done
-
-	fail "could not restore these parameters of $MODULE:" "$differ"
-}
-
 # PID/NAME of whoever has a VM, or just /dev/kvm open.
 holders()
 {
@@ -75,6 +42,49 @@ holders()
 	sort -u | while read -r pid; do
 		printf ' %s/%s' "$pid" "$(cat "/proc/$pid/comm" 2>/dev/null)"
 	done
+}
+
+# Give who just looks what KVM can do two seconds to let go, then say who does not.
+unload()
+{
+	[ -d "$SYSFS/$MODULE" ] || return 0
+	for pause in 0.1 0.1 0.3 0.5 0.5 0.5 0; do
+		why=$(as_root rmmod "$MODULE" 2>&1) && return 0
+		sleep $pause
+	done
+	why="$MODULE does not unload ($why); end first what has VMs or /dev/kvm open:$(holders)"
+	return 1
+}
+
+# Load the module as the system is configured to.  If that differs from what was
+# found, set the paging parameter, and only then what still differs: parameters
+# that follow from it need not accept what they show.
+restore()
+{
+	args='' differ=$(differing)
+	for more in "$(echo "$saved" | grep "^$PARAM=")" rest none; do
+		[ -n "$differ" ] || return 0
+		unload || fail "could not restore these parameters of $MODULE:" "$differ" "$why"
+		# shellcheck disable=SC2086
+		as_root modprobe "$MODULE" $args
+		differ=$(differing)
+		[ "$more" != rest ] || more=$differ
+		args="$args $more"
+	done
+	[ -n "$differ" ] || return 0
+
+	# Better with other parameters than not at all.
+	[ -d "$SYSFS/$MODULE" ] || as_root modprobe "$MODULE"
+	fail "could not restore these parameters of $MODULE:" "$(differing)"
+}
+
+# However this ends: who kills it need not have killed the test, which uses the module.
+clean_up()
+{
+	trap '' INT TERM HUP
+	[ -z "$test" ] || { kill "$test"; wait "$test"; cat "$OUT/$setting"; } 2>/dev/null
+	rm -rf "$OUT"
+	restore
 }
 
 if [ -d $SYSFS/kvm_intel ]; then
@@ -93,41 +103,36 @@ fi
 	skip "this system does not allow modules to be loaded (kernel.modules_disabled=1)"
 as_root true 2>/dev/null ||
 	skip "only root, or sudo without a password, may reload $MODULE"
-[ "$(cat $SYSFS/$MODULE/refcnt)" = 0 ] ||
-	skip "$MODULE is in use; end first what has VMs or /dev/kvm open:$(holders)"
 as_root modprobe -D $MODULE > /dev/null 2>&1 ||
 	skip "modprobe does not find $MODULE, which could not be loaded again"
 
 saved=$(params)
-reloaded=
+test=''
 OUT=$(mktemp -d) || exit 1
 
-trap restore EXIT
+trap clean_up EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 for setting in 1 0; do
-	reloaded=y
-	as_root rmmod $MODULE || fail "could not unload $MODULE"
+	unload || skip "$why"
 	as_root modprobe $MODULE $PARAM=$setting ||
 		fail "could not load $MODULE with $PARAM=$setting"
 
-	loaded=$(cat $SYSFS/$MODULE/parameters/$PARAM)
-	case $setting$loaded in
-	1Y | 0N)
-		;;
-	1N)
-		skip "this CPU has no nested paging: $MODULE $PARAM=1 reads back as N"
-		;;
-	*)
-		fail "$MODULE loaded with $PARAM=$setting has $PARAM=$loaded"
-		;;
+	case $setting$(cat $SYSFS/$MODULE/parameters/$PARAM) in
+	1Y | 0N) ;;
+	1N) skip "this CPU has no nested paging: $MODULE $PARAM=1 reads back as N" ;;
+	*) fail "$MODULE loaded with $PARAM=$setting reads back as something else" ;;
 	esac
 
 	echo "$MODULE $PARAM=$setting"
-	"$TEST" > "$OUT/$setting"
+	# A shell that waits hears signals at once.
+	"$TEST" > "$OUT/$setting" &
+	test=$!
+	wait $test
 	status=$?
+	test=''
 	cat "$OUT/$setting"
 	[ $status = 0 ] || exit $status
 done
@@ -147,14 +152,13 @@ END {
 		tdp = n[code, "tdp"] + 0
 		shadow = n[code, "shadow"] + 0
 		printf "%6s %-24s %10d %10d\n", code, name[code], tdp, shadow
+		bad = 0
 		if (name[code] ~ /^(EPT_VIOLATION|EPT_MISCONFIG|npf)$/)
 			bad = !tdp || shadow
 		else if (name[code] ~ /^(#PF|INVLPG|invlpg|CR_ACCESS|write_cr3)$/)
 			bad = tdp || !shadow
 		else if (name[code] ~ /^(IO_INSTRUCTION|io)$/)
 			bad = tdp != shadow
-		else
-			bad = 0
 		if (bad) {
 			print "FAIL: " name[code] ": " tdp " nested, " shadow " shadow"
 			failed = 1
