@@ -4,19 +4,21 @@
 
 ## make check           run all tests of this project, with a summary
 ## make check-machines  the machines alone; likewise check- experiment costs reader kernel
-##                      sources input host modules shell suites stress failures other-debian
+##                      sources input host modules shell paging suites stress failures other-debian
 ## make check-series    check the patches one by one, and other configurations
 #= OPERATIONS=2000      for make check-stress, how many, half of them with nested paging; in
 #=                      full 1000000, which takes hours
+#= REPETITIONS=50       for make check-paging, how many of each kind
 #= SEED=                for make check-stress, what chooses them, as an earlier run printed it
 
 OPERATIONS ?= 2000
+REPETITIONS ?= 50
 SEED       ?= $(shell date +%s)
 
 CONCERNS := machines experiment costs reader kernel sources input host suites stress failures
 # A user's own kernel is not one of Debian's.
 ifndef KSRC
-CONCERNS     += modules shell
+CONCERNS     += modules shell paging
 STOCK_IMAGES := stock-images
 endif
 
@@ -34,7 +36,7 @@ CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base lib
 CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SOURCE='$(SOURCE)' TREE='$(TREE)' \
 	HEADERS='$(HEADERS)' READER='$(READER)' BOOTS='$(BOOTS)' IMAGES='$(IMAGES)' REPORT='$(REPORT)' \
 	STOCK_KERNEL='$(if $(KSRC),,y)' DEBUG='$(DEBUG)' TIMEOUT='$(TIMEOUT)' MACHINE='$(MACHINE)' \
-	OPERATIONS='$(OPERATIONS)' SEED='$(SEED)' STRESSED='$(if $(filter file,$(origin MACHINE)),svm,$(MACHINE))' \
+	OPERATIONS='$(OPERATIONS)' REPETITIONS='$(REPETITIONS)' SEED='$(SEED)' STRESSED='$(if $(filter file,$(origin MACHINE)),svm,$(MACHINE))' \
 	OTHER_DEBIAN='$(if $(KSRC),,$(CURDIR)/build/other)' \
 	PACKAGES='$(CHECK_PACKAGES_OF_ALL) $(BENCH_PACKAGES) $(SERIES_PACKAGES)'
 
@@ -54,7 +56,7 @@ check-kernel check-input: images
 check-sources check-host check-suites: setup
 check-stress: kernel-debug headers qemu
 check-failures: images qemu
-check-modules check-shell: images qemu $(STOCK_IMAGES)
+check-modules check-shell check-paging: images qemu $(STOCK_IMAGES)
 
 .PHONY: stock-images
 stock-images: images
