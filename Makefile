@@ -113,7 +113,7 @@ include $(ROOMS:%=lab/%/rules.mk) series/rules.mk
 
 all: images
 	@+$(MAKE) --no-print-directory -j2 $(foreach m,$(MACHINE),experiment-$m selftests-$m)
-	@lab/selftests/tables $(REPORT) $(foreach m,$(MACHINE),$(BOOTS)/$m)
+	@lab/selftests/tables $(REPORT) $(TREE) $(foreach m,$(MACHINE),$(BOOTS)/$m)
 	@$(MAKE) --no-print-directory explain
 
 .PHONY: images setup

@@ -63,7 +63,7 @@ stock-images: images
 	@+$(MAKE) --no-print-directory MACHINE=svm KERNEL=stock images shell-image
 
 $(REPORT)/coverage.tsv: | images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
-	@lab/selftests/tables $(REPORT) $(foreach m,$(MACHINE),$(BOOTS)/$m) > /dev/null
+	@lab/selftests/tables $(REPORT) $(TREE) $(foreach m,$(MACHINE),$(BOOTS)/$m) > /dev/null
 
 $(BOOTS)/%-experiment/verdict: | experiment-image qemu
 	@$(MAKE) --no-print-directory experiment-$*

@@ -30,7 +30,7 @@ tests: headers
 			FORCE_TARGETS=1 'TEST_GEN_PROGS_$(KVM_X86)=$(LAB_TESTS)' \
 			'TEST_GEN_PROGS_EXTENDED_$(KVM_X86)=$(LAB_EXTENDED)' \
 			'TEST_PROGS_$(KVM_X86)=$(KVM_X86)/exit_counters_paging_test.sh'
-	@$(call payload,$(PAYLOADS)/selftests,selftests,cpus=2 icount=y,$(TESTS))
+	@$(call payload,$(PAYLOADS)/selftests,selftests,cpus=2 icount=y,$(TESTS) lab/selftests/not-intercepted)
 	@$(call stripped,$(PAYLOADS)/selftests)
 
 image: kernel tests

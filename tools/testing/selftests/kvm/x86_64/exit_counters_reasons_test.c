@@ -3,27 +3,25 @@
  * Trigger nearly every exit reason that VMX and SVM have, and verify that KVM's
  * exit counters count each exactly once.
  *
- * A case triggers its reason a known number of times between two ucalls, and the
- * host compares the counters at the two.  Exits that L1 cannot cause by itself
- * come from L2: L1 sets the VMX controls or SVM intercepts, and L2 executes what
- * they intercept.
+ * A row of triggers[] is a case.  It triggers its reason a known number of times between
+ * two ucalls, and the host compares the counters at the two.  Exits that L1 cannot cause
+ * by itself come from L2: L1 sets the VMX controls or SVM intercepts, and L2 executes
+ * what they intercept.  Compare all counters of every case with an independent oracle,
+ * the kvm_exit tracepoint as sampled by perf, with the guest's own view, and with the
+ * stat "exits".
  *
- * Compare all counters of every case with an independent oracle, the kvm_exit
- * tracepoint as sampled by perf, with the guest's own view, and with
- * the stat "exits".
- *
- * The last case names each exit reason that the kernel knows, and whether it was
- * triggered, in tab-separated lines: "coverage", isa, exit code, name, and
- * "triggered" or the reason why not.
+ * For programs, print a line with tabs per case: "trigger", isa, exit code or exc<vector>,
+ * case, and "triggered" or the reason why not.
  */
+#include <getopt.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include "apic.h"
 #include "exit_counters.h"
-#include "kvm_test_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "svm_util.h"
@@ -32,172 +30,115 @@
 #define NR_TRIGGERS		8
 /* VMLAUNCH differs from VMRESUME, and so on. */
 #define NR_WARM_UPS		2
+/* How often to try until the host adds nothing to what the guest does. */
+#define MAX_STAGES		20
+#define CASE_SECONDS		60
 
 #define MMIO_GPA		0xd0000000ull
-#define MMIO_GVA		MMIO_GPA
+#define IOAPIC_GPA		0xfec00000ull
+#define IOAPIC_WINDOW		0x10
+#define IOAPIC_FIRST_ENTRY	0x10
+#define IOAPIC_LEVEL		BIT(15)
 #define PAGES_GVA		0xc0000000ull
 #define PAGES_GPA		0x80000000ull
 #define PAGES_MEMSLOT		10
-#define NR_PAGES		(NR_WARM_UPS + NR_TRIGGERS)
+/* One more than page-modification logging has room for. */
+#define NR_PAGES		513
 /* Nothing maps this, and nothing can. */
 #define UNMAPPED_GVA		0xbad000000ull
 #define NONCANONICAL_GVA	0xaaaaaaaaaaaaaaaaull
 
 #define IRQ_VECTOR		0x40
+#define EOI_VECTOR		0x41
 #define SWINT_VECTOR		0x50
 #define FAR_FUTURE_TSC		BIT_ULL(62)
 #define TIMER_CYCLES		20000
-#define TIMER_ATTEMPTS		1000
+#define POLL_CYCLES		200000
+#define MAX_ATTEMPTS		1000
 /* Long enough for slow machines to get to the guest between two. */
 #define HOST_TIMER_USECS	10000
-
-#define L2_STACK_SIZE		512
+#define L2_STACK_TOP		(&l2_stack[ARRAY_SIZE(l2_stack) - 1])
 
 #define EFLAGS_TF		BIT(8)
 #define EFLAGS_IF		BIT(9)
+#define EFLAGS_OF		BIT(11)
+#define EFLAGS_AC		BIT(18)
 #define DR6_INIT		0xffff0ff0ul
 #define DR7_INIT		0x400ul
-#define MXCSR_INIT		0x1f80
-#define MXCSR_ZM		BIT(9)
-#define FCW_INIT		0x37f
-#define FCW_ZM			BIT(2)
 
 /* A gate for 64-bit code, were it present. */
 #define NOT_PRESENT_GATE	(0x0eull << 40)
+#define GATE_IST1		BIT_ULL(32)
 /* Writable data, were it present. */
 #define NOT_PRESENT_DATA	(0x12ull << 40)
 
 enum stage {
 	STAGE_READY,
 	STAGE_TRIGGERED,
-	/* The processor did not intercept what L1 told it to. */
+	/* The host is to clean its log of dirty pages. */
+	STAGE_CLEAN,
+	/* L2 exited for something else. */
 	STAGE_NOT_INTERCEPTED,
 	STAGE_TOTAL,
-};
-
-#define VMX			BIT(0)
-#define SVM			BIT(1)
-
-enum paging {
-	ANY_PAGING,
-	NEEDS_TDP,
-	NEEDS_SHADOW,
-};
-
-FIXTURE(trigger) {
-	struct kvm_vm *vm;
-	struct kvm_vcpu *vcpu;
 };
 
 /*
  * What triggers an exit reason: a function that the guest calls, L1 unless there
  * is anything for L1 to intercept, and what it needs.
  */
-FIXTURE_VARIANT(trigger) {
-	unsigned int isa;
-	u32 vmx_reason;
-	u32 svm_code;
+struct trigger {
+	const char *name;
+	bool on_vmx, on_svm;
+	u32 vmx, svm;
+	/* What it may be instead, depending on the processor; 0 if nothing. */
+	u32 vmx_or, svm_or;
 	/* Count by this vector instead; VMX has one exit reason for all. */
 	bool is_exception;
 	u8 vector;
 
-	void (*exit_once)(void);
-	/* Run by L1 once, first of all. */
+	void (*exit)(void);
+	/* Run by L1 once, first of all, and by the host once, before the guest. */
 	void (*setup)(void);
-	/* Run by the host once, before the guest. */
 	void (*host_setup)(struct kvm_vcpu *vcpu);
 
-	/* Why this is not available, NULL if it is. */
-	const char *(*unavailable)(void);
-	enum paging paging;
+	/* Needed: nested VMX or SVM; Intel's and AMD's parameters; what the CPU has. */
+	bool nested;
+	const char *on[2], *off[2];
+	bool (*available)(void);
+	const char *what;
 
 	/* Exits per call, 1 if not set. */
 	u8 times;
+	/* The guest is of no use after it. */
+	bool once;
 	/* Hardware or the host decides how many exits there are. */
 	bool at_least;
+	/* The host may unmap at any time what the guest touches. */
+	bool host_may_add;
 	/* KVM may find on its own what the processor would exit for. */
 	bool kvm_may_check;
 
-	/* Run by L2, and what L1 intercepts. */
+	/* Run by L2, maybe as 32-bit code of this CPL, and what L1 intercepts. */
 	bool l2;
+	const char *code32;
+	size_t code32_size;
+	u8 cpl;
 	u64 l2_rflags;
 	/* Run by L1 each time before it enters L2. */
 	void (*l2_prepare)(void);
-
-	/* VMX controls. */
-	u32 pin;
-	u32 cpu;
-	u32 cpu2;
-
-	/* SVM virtual interrupts. */
+	/* VMX controls, and SVM's virtual interrupts. */
+	u32 pin, cpu, cpu2;
 	u32 int_ctl;
 };
 
-/* What all cases, each a process of its own, report to the last one. */
-struct known_exit {
-	u64 code;
-	const char *name;
-};
-
-static const struct known_exit vmx_exits[] = { VMX_EXIT_REASONS };
-static const struct known_exit svm_exits[] = { SVM_EXIT_REASONS };
-
-#define MAX_KNOWN_EXITS							\
-	(ARRAY_SIZE(vmx_exits) > ARRAY_SIZE(svm_exits) ?			\
-	 ARRAY_SIZE(vmx_exits) : ARRAY_SIZE(svm_exits))
-
-struct result {
-	bool triggered;
-	char why_not[96];
-};
-
-static struct {
-	struct result exits[MAX_KNOWN_EXITS];
-	struct result vectors[NR_EXCEPTION_VECTORS];
-} *shared;
-
-static const struct known_exit *known_exits(int *nr)
+static u32 trigger_reason(const struct trigger *t)
 {
-	*nr = host_cpu_is_amd ? ARRAY_SIZE(svm_exits) : ARRAY_SIZE(vmx_exits);
-	return host_cpu_is_amd ? svm_exits : vmx_exits;
+	return host_cpu_is_amd ? t->svm : t->vmx;
 }
 
-static u32 trigger_reason(FIXTURE_VARIANT(trigger) const *trigger)
+static u32 other_reason(const struct trigger *t)
 {
-	if (!host_cpu_is_amd)
-		return trigger->is_exception ? EXIT_REASON_EXCEPTION_NMI :
-					       trigger->vmx_reason;
-
-	return trigger->is_exception ? SVM_EXIT_EXCP_BASE + trigger->vector :
-				       trigger->svm_code;
-}
-
-static bool trigger_is_for_host(FIXTURE_VARIANT(trigger) const *trigger)
-{
-	return trigger->isa & (host_cpu_is_amd ? SVM : VMX);
-}
-
-static void set_result(struct result *result, const char *why_not)
-{
-	if (!why_not)
-		result->triggered = true;
-	else
-		snprintf(result->why_not, sizeof(result->why_not), "%s", why_not);
-}
-
-static void report(FIXTURE_VARIANT(trigger) const *trigger, const char *why_not)
-{
-	const struct known_exit *known;
-	int i, nr;
-
-	known = known_exits(&nr);
-	for (i = 0; i < nr; i++) {
-		if ((u32)known[i].code == trigger_reason(trigger))
-			set_result(&shared->exits[i], why_not);
-	}
-
-	if (trigger->is_exception)
-		set_result(&shared->vectors[trigger->vector], why_not);
+	return host_cpu_is_amd ? t->svm_or : t->vmx_or;
 }
 
 /*
@@ -205,159 +146,233 @@ static void report(FIXTURE_VARIANT(trigger) const *trigger, const char *why_not)
  */
 static struct vmx_pages *vmx;
 static struct svm_test_data *svm;
-
-static u32 interrupt_exit_reason(void)
-{
-	return host_cpu_is_amd ? SVM_EXIT_INTR : EXIT_REASON_EXTERNAL_INTERRUPT;
-}
+static void (*l2_exit)(void);
 
 static u64 guest_exits(u32 reason)
 {
 	return guest_exit_record(KVM_CPUID_EXIT_COUNTERS_REASON, reason).exits;
 }
 
+/* What runs now, and how many exits it has triggered, or the host has added. */
+static const struct trigger *running;
+
+static u64 guest_triggered(void)
+{
+	return guest_exits(trigger_reason(running)) +
+	       (other_reason(running) ? guest_exits(other_reason(running)) : 0);
+}
+
 /*
- * Tell the host how many exits there were.  Not inlined, so that the first call
- * maps all code and data, and no later one exits for that.
+ * Tell the host how many exits there were, counted last.  Not inlined, so that the
+ * first call maps all code and data, and no later one exits for that.
  */
 static noinline void guest_sync_total(void)
 {
-	u64 total, interrupts;
+	u64 others = guest_unasked_exits();
 
-	do {
-		interrupts = guest_exits(interrupt_exit_reason());
-		total = guest_exit_record(KVM_CPUID_EXIT_COUNTERS_TOTAL, 0).exits;
-	} while (guest_exits(interrupt_exit_reason()) != interrupts);
-
-	GUEST_SYNC_ARGS(STAGE_TOTAL, total, interrupts, 0, 0);
+	GUEST_SYNC_ARGS(STAGE_TOTAL, others,
+			guest_exit_record(KVM_CPUID_EXIT_COUNTERS_TOTAL, 0).exits, 0, 0);
 }
 
-static void write_cr0(u64 val)
+#define DEFINE_FN(name, ...)						\
+static void name(void) { __VA_ARGS__; }
+
+#define DEFINE_HANDLER(name, ...)					\
+static void name(struct ex_regs *regs) { __VA_ARGS__; }
+
+#define DEFINE_INSN(name, insn, ...)					\
+static void name(void) { asm volatile(insn : __VA_ARGS__); }
+
+/* What may raise #UD after the exit, where KVM or the processor does not offer it. */
+#define DEFINE_SAFE_INSN(name, insn, ...)				\
+static void name(void) { kvm_asm_safe(insn, __VA_ARGS__); }
+
+#define DEFINE_REG(reg, val)						\
+static void write_##reg(void)						\
+{ asm volatile("mov %0, %%" #reg :: "r"((u64)(val)) : "memory"); }	\
+static void read_##reg(void)						\
+{ asm volatile("mov %%" #reg ", %0" : "=r"(scratch)); }
+
+DEFINE_FN(l1_vmxon, GUEST_ASSERT(prepare_for_vmx_operation(vmx)))
+DEFINE_FN(l2_code, l2_exit(); kvm_hypercall(0, 0, 0, 0, 0))
+
+/*
+ * L2 as 32-bit code in a page of its own, with PAE paging that maps the first GiB to
+ * itself for all CPLs.
+ */
+#define CODE_32BIT_AR		0xc09b
+#define DATA_32BIT_AR		0xc093
+#define AR_DPL_SHIFT		5
+#define FLAT_CODE_32BIT		0x00cf9b000000ffffull
+#define FLAT_DATA		0x00cf93000000ffffull
+#define AVAILABLE_TSS		0x0000890000000067ull
+#define PDE_LARGE_USER		0x87ull
+#define PDPTE_PRESENT		0x1ull
+
+static struct {
+	u64 page_directory[PAGE_SIZE / sizeof(u64)];
+	u64 pdptes[4];
+	u64 gdt[4];
+	char code[32];
+} l2_32bit __aligned(PAGE_SIZE) = {
+	.gdt = { 0, FLAT_CODE_32BIT, FLAT_DATA, AVAILABLE_TSS },
+};
+
+/* Of the page directory, and of the page with all else. */
+static u64 l2_32bit_gpas[2];
+
+static u64 l2_32bit_gpa(const void *p)
 {
-	asm volatile("mov %0, %%cr0" :: "r"(val) : "memory");
+	return l2_32bit_gpas[1] + (unsigned long)p % PAGE_SIZE;
 }
 
-static void l1_vmxon(void)
+static void l1_init_l2_32bit(const struct trigger *t)
 {
-	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
-}
+	const char *end = host_cpu_is_amd ? "\x0f\x01\xd9" : "\x0f\x01\xc1";
+	u32 code = CODE_32BIT_AR | t->cpl << AR_DPL_SHIFT;
+	u32 data = DATA_32BIT_AR | t->cpl << AR_DPL_SHIFT;
+	u64 i;
 
-static void (*l2_exit_once)(void);
-
-static void l2_code(void)
-{
-	l2_exit_once();
-
-	if (host_cpu_is_amd)
-		vmmcall();
-	else
-		vmcall();
-}
-
-static unsigned long l2_stack[L2_STACK_SIZE];
-static bool l2_launched;
-
-static void l1_init_l2(FIXTURE_VARIANT(trigger) const *trigger)
-{
-	l2_exit_once = trigger->exit_once;
+	for (i = 0; i < ARRAY_SIZE(l2_32bit.page_directory); i++)
+		l2_32bit.page_directory[i] = (i << 21) | PDE_LARGE_USER;
+	memcpy(l2_32bit.code, t->code32, t->code32_size);
+	memcpy(l2_32bit.code + t->code32_size, end, strlen(end));
 
 	if (host_cpu_is_amd) {
-		struct vmcb_control_area *ctrl = &svm->vmcb->control;
-		u32 code = trigger_reason(trigger);
+		struct vmcb_save_area *save = &svm->vmcb->save;
 
+		save->efer &= ~(EFER_LME | EFER_LMA);
+		save->cr0 |= X86_CR0_AM;
+		save->cr3 = l2_32bit_gpa(l2_32bit.pdptes);
+		save->gdtr.base = l2_32bit_gpa(l2_32bit.gdt);
+		save->gdtr.limit = sizeof(l2_32bit.gdt) - 1;
+		/* SVM's format has no gap between P and AVL. */
+		save->cs.attrib = (code & 0xff) | (code >> 4 & 0xf00);
+		save->ss.attrib = (data & 0xff) | (data >> 4 & 0xf00);
+		save->cpl = t->cpl;
+		return;
+	}
+
+	vmwrite(VM_ENTRY_CONTROLS, vmreadz(VM_ENTRY_CONTROLS) & ~VM_ENTRY_IA32E_MODE);
+	vmwrite(GUEST_CR0, vmreadz(GUEST_CR0) | X86_CR0_AM);
+	vmwrite(GUEST_CR3, l2_32bit_gpa(l2_32bit.pdptes));
+	vmwrite(GUEST_GDTR_BASE, l2_32bit_gpa(l2_32bit.gdt));
+	vmwrite(GUEST_GDTR_LIMIT, sizeof(l2_32bit.gdt) - 1);
+	vmwrite(GUEST_CS_SELECTOR, get_cs() | t->cpl);
+	vmwrite(GUEST_CS_AR_BYTES, code);
+	vmwrite(GUEST_SS_SELECTOR, get_ss() | t->cpl);
+	vmwrite(GUEST_SS_AR_BYTES, data);
+}
+
+static unsigned long l2_stack[512];
+static bool l2_launched;
+
+static void svm_intercept(u32 code)
+{
+	/* Intercepts and exit codes have the same numbers. */
+	if (code < SVM_EXIT_NPF)
+		((u32 *)&svm->vmcb->control)[code / 32] |= BIT(code % 32);
+}
+
+static void l1_init_l2(const struct trigger *t)
+{
+	l2_exit = t->exit;
+
+	if (host_cpu_is_amd) {
 		generic_svm_setup(svm, l2_code);
-		/* Intercepts and exit codes have the same numbers. */
-		if (code < SVM_EXIT_NPF)
-			((u32 *)ctrl)[code / 32] |= BIT(code % 32);
-		ctrl->int_ctl |= trigger->int_ctl;
+		svm_intercept(t->svm);
+		svm_intercept(t->svm_or ?: t->svm);
+		/* What is not intercepted may end so. */
+		svm_intercept(SVM_EXIT_SHUTDOWN);
+		svm->vmcb->control.int_ctl |= t->int_ctl;
 	} else {
 		l1_vmxon();
 		GUEST_ASSERT(load_vmcs(vmx));
 		prepare_vmcs(vmx, l2_code);
-		vmwrite(PIN_BASED_VM_EXEC_CONTROL,
-			vmreadz(PIN_BASED_VM_EXEC_CONTROL) | trigger->pin);
-		vmwrite(CPU_BASED_VM_EXEC_CONTROL,
-			vmreadz(CPU_BASED_VM_EXEC_CONTROL) | trigger->cpu |
+		vmwrite(PIN_BASED_VM_EXEC_CONTROL, vmreadz(PIN_BASED_VM_EXEC_CONTROL) | t->pin);
+		vmwrite(CPU_BASED_VM_EXEC_CONTROL, vmreadz(CPU_BASED_VM_EXEC_CONTROL) | t->cpu |
 			CPU_BASED_USE_MSR_BITMAPS);
-		vmwrite(SECONDARY_VM_EXEC_CONTROL, trigger->cpu2);
-		if (trigger->is_exception)
-			vmwrite(EXCEPTION_BITMAP, BIT(trigger->vector));
+		vmwrite(SECONDARY_VM_EXEC_CONTROL, t->cpu2);
+		if (t->is_exception)
+			vmwrite(EXCEPTION_BITMAP, BIT(t->vector));
 		/* Let the exception bitmap alone decide about page faults. */
 		vmwrite(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	}
+
+	if (t->code32)
+		l1_init_l2_32bit(t);
 }
 
 /*
  * Enter L2 anew, always at its first instruction, so that there is no need to know
- * how long the instruction is that exited.  Return whether L2 exited for @reason.
+ * how long the instruction is that exited.  Return what L2 exited for.
  */
-static bool l1_run_l2(FIXTURE_VARIANT(trigger) const *trigger, u32 reason)
+static u32 l1_run_l2(const struct trigger *t)
 {
-	unsigned long stack = (unsigned long)&l2_stack[L2_STACK_SIZE - 1];
-	u64 exit_reason;
+	u64 rip = t->code32 ? l2_32bit_gpa(l2_32bit.code) : (unsigned long)l2_code;
+	u64 rflags = X86_EFLAGS_FIXED | t->l2_rflags;
+	u32 reason;
 
 	if (host_cpu_is_amd) {
-		struct vmcb *vmcb = svm->vmcb;
-
-		vmcb->save.rip = (unsigned long)l2_code;
-		vmcb->save.rsp = stack;
-		vmcb->save.rflags = X86_EFLAGS_FIXED | trigger->l2_rflags;
-		vmcb->control.int_state = 0;
-		if (trigger->l2_prepare)
-			trigger->l2_prepare();
-		run_guest(vmcb, svm->vmcb_gpa);
-
-		exit_reason = (u32)vmcb->control.exit_code;
-		if (exit_reason != reason && exit_reason == SVM_EXIT_VMMCALL)
-			return false;
+		svm->vmcb->save.rip = rip;
+		svm->vmcb->save.rsp = (u64)L2_STACK_TOP;
+		svm->vmcb->save.rflags = rflags;
+		svm->vmcb->control.int_state = 0;
 	} else {
-		vmwrite(GUEST_RIP, (unsigned long)l2_code);
-		vmwrite(GUEST_RSP, stack);
-		vmwrite(GUEST_RFLAGS, X86_EFLAGS_FIXED | trigger->l2_rflags);
+		vmwrite(GUEST_RIP, rip);
+		vmwrite(GUEST_RSP, (u64)L2_STACK_TOP);
+		vmwrite(GUEST_RFLAGS, rflags);
 		vmwrite(GUEST_INTERRUPTIBILITY_INFO, 0);
 		vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
-		if (trigger->l2_prepare)
-			trigger->l2_prepare();
-		GUEST_ASSERT(!(l2_launched ? vmresume() : vmlaunch()));
-
-		exit_reason = vmreadz(VM_EXIT_REASON);
-		if (!(exit_reason & EXIT_REASON_FAILED_VMENTRY))
-			l2_launched = true;
-		exit_reason &= 0xffff;
-		if (exit_reason != reason && exit_reason == EXIT_REASON_VMCALL)
-			return false;
 	}
 
-	__GUEST_ASSERT(exit_reason == reason, "L2 exited for 0x%lx, wanted 0x%x",
-		       exit_reason, reason);
-	return true;
+	/* Emulated processors may set a bit in it that real ones reserve. */
+	l2_32bit.pdptes[0] = l2_32bit_gpas[0] | PDPTE_PRESENT;
+	if (t->l2_prepare)
+		t->l2_prepare();
+
+	if (host_cpu_is_amd) {
+		run_guest(svm->vmcb, svm->vmcb_gpa);
+		return svm->vmcb->control.exit_code;
+	}
+
+	GUEST_ASSERT(!(l2_launched ? vmresume() : vmlaunch()));
+	reason = vmreadz(VM_EXIT_REASON);
+	l2_launched |= !(reason & EXIT_REASON_FAILED_VMENTRY);
+
+	return reason & 0xffff;
 }
 
-/* Not a constant, so that no compiler unrolls what must be the same code. */
-static int last_stage = STAGE_TRIGGERED;
+/* Written by the host, and not a constant that lets a compiler unroll loops. */
+static int nr_triggers = NR_WARM_UPS;
+static bool done;
 
-static void guest_code(FIXTURE_VARIANT(trigger) const *trigger, void *nested,
-		       u32 reason)
+static void guest_code(const struct trigger *t, void *nested)
 {
-	int i, nr, stage;
+	int i, stage;
+	u32 reason;
 
+	running = t;
 	vmx = nested;
 	svm = nested;
 
-	if (trigger->setup)
-		trigger->setup();
-	if (trigger->l2)
-		l1_init_l2(trigger);
+	if (t->setup)
+		t->setup();
+	if (t->l2)
+		l1_init_l2(t);
 	guest_sync_total();
 
 	/* Let all code and data that a trigger and a ucall touch be mapped first. */
-	for (stage = STAGE_READY; stage <= READ_ONCE(last_stage); stage++) {
-		nr = stage == STAGE_READY ? NR_WARM_UPS : NR_TRIGGERS;
-		for (i = 0; i < nr; i++) {
-			if (!trigger->l2)
-				trigger->exit_once();
-			else if (!l1_run_l2(trigger, reason))
-				GUEST_SYNC(STAGE_NOT_INTERCEPTED);
+	for (stage = STAGE_READY; !READ_ONCE(done); stage = STAGE_TRIGGERED) {
+		for (i = 0; i < READ_ONCE(nr_triggers); i++) {
+			reason = trigger_reason(t);
+			if (t->l2)
+				reason = l1_run_l2(t);
+			else
+				t->exit();
+			if (reason != trigger_reason(t) &&
+			    (!other_reason(t) || reason != other_reason(t)))
+				GUEST_SYNC_ARGS(STAGE_NOT_INTERCEPTED, reason, 0, 0, 0);
 		}
 		GUEST_SYNC(stage);
 	}
@@ -366,129 +381,49 @@ static void guest_code(FIXTURE_VARIANT(trigger) const *trigger, void *nested,
 }
 
 /*
- * The host's side.
- */
-struct snapshot {
-	struct exit_counters counters;
-	/* The stat that was there before. */
-	u64 exits;
-};
-
-static void take_snapshot(struct kvm_vcpu *vcpu, struct snapshot *snapshot)
-{
-	vcpu_get_exit_counters(vcpu, &snapshot->counters);
-	snapshot->exits = snapshot->counters.total;
-}
-
-static u64 sum_of_reasons(const struct snapshot *snapshot)
-{
-	return sum_exits(&snapshot->counters);
-}
-
-static void handle_debug_exit(struct kvm_vcpu *vcpu)
-{
-	struct kvm_regs regs;
-
-	/* A watchpoint traps after the instruction, a breakpoint is one. */
-	if (vcpu->run->debug.arch.exception != BP_VECTOR)
-		return;
-
-	vcpu_regs_get(vcpu, &regs);
-	regs.rip = vcpu->run->debug.arch.pc + 1;
-	vcpu_regs_set(vcpu, &regs);
-}
-
-static enum stage run_to_stage(struct kvm_vcpu *vcpu, struct ucall *uc)
-{
-	while (run_to_ucall(vcpu, uc) != UCALL_SYNC) {
-		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_DEBUG);
-		handle_debug_exit(vcpu);
-	}
-
-	return uc->args[1];
-}
-
-static void assert_oracle_agrees(const struct snapshot *snapshot)
-{
-	assert_exit_trace_agrees(&snapshot->counters);
-}
-
-TEST(oracle_is_available)
-{
-	if (!exit_trace_start())
-		SKIP(return, "needs root, and tracefs");
-}
-
-/*
  * Triggers that L1 can pull by itself.
  */
-static void cpuid_exit(void)
-{
-	u32 eax, ebx, ecx, edx;
+static u64 zeros[2], apicbase, cr3, scratch;
+static u32 watched;
+static struct desc_ptr table;
+static u16 selector;
 
-	__cpuid(0, 0, &eax, &ebx, &ecx, &edx);
-}
+DEFINE_INSN(cpuid_exit, "cpuid", : "a"(0), "c"(0) : "ebx", "edx")
+DEFINE_INSN(invd, "invd", : : "memory")
+DEFINE_INSN(wbinvd_exit, "wbinvd", : : "memory")
+DEFINE_INSN(invlpg_exit, "invlpg (%0)", : "r"(PAGES_GVA) : "memory")
+DEFINE_INSN(invpcid, "invpcid %0, %1", : "m"(zeros), "r"(2ul) : "memory")
+DEFINE_INSN(monitor, "monitor", : "a"(PAGES_GVA), "c"(0), "d"(0))
+DEFINE_INSN(mwait, "mwait", : "a"(0), "c"(0))
+DEFINE_INSN(int3, "int3")
+DEFINE_INSN(sgdt, "sgdt %0", "=m"(table))
+DEFINE_INSN(sldt, "sldt %0", "=m"(selector))
+DEFINE_SAFE_INSN(rdpmc_exit, "rdpmc", "c"(0))
+DEFINE_SAFE_INSN(ud2_exit, "ud2")
+DEFINE_SAFE_INSN(rsm, "rsm")
+DEFINE_SAFE_INSN(skinit, "skinit %%eax", "a"(0))
+/* Host interrupts exit whatever RFLAGS.IF is, but Bochs lets them wait for it. */
+DEFINE_INSN(enable_interrupts, "sti")
+DEFINE_INSN(open_window, "sti; nop; cli")
+/* Single-step the NOP. */
+DEFINE_INSN(single_step, "pushf; orl %0, (%%rsp); popf; nop",
+	    : "i"(EFLAGS_TF) : "cc", "memory")
 
-static u64 apicbase;
-
-static void wrmsr_setup(void)
-{
-	apicbase = rdmsr(MSR_IA32_APICBASE);
-}
-
-static void wrmsr_exit(void)
-{
-	wrmsr(MSR_IA32_APICBASE, apicbase);
-}
-
-static void tsc_deadline_setup(void)
-{
-	x2apic_enable();
-	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | APIC_LVT_MASKED);
-}
-
+DEFINE_FN(wrmsr_setup, apicbase = rdmsr(MSR_IA32_APICBASE))
+DEFINE_FN(wrmsr_exit, wrmsr(MSR_IA32_APICBASE, apicbase))
+DEFINE_FN(tsc_deadline_setup, x2apic_enable();
+	  x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | APIC_LVT_MASKED))
 /* KVM handles this without leaving its inner run loop where it can. */
-static void tsc_deadline_exit(void)
-{
-	wrmsr(MSR_IA32_TSC_DEADLINE, FAR_FUTURE_TSC);
-}
+DEFINE_FN(tsc_deadline_exit, wrmsr(MSR_IA32_TSC_DEADLINE, FAR_FUTURE_TSC))
 
-static int irqs;
+static int irqs, nmis, nr_touched;
 
-static void irq_handler(struct ex_regs *regs)
-{
-	WRITE_ONCE(irqs, irqs + 1);
-	x2apic_write_reg(APIC_EOI, 0);
-}
-
-static void send_irq(void)
-{
-	x2apic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_INT_ASSERT | IRQ_VECTOR);
-}
-
-/*
- * Halt with an interrupt pending: the instruction after STI executes before the
- * interrupt is delivered, and the interrupt ends the halt.
- */
-static void hlt_exit(void)
-{
-	send_irq();
-	asm volatile("sti; hlt; cli");
-}
-
+DEFINE_HANDLER(irq_handler, WRITE_ONCE(irqs, irqs + 1); x2apic_write_reg(APIC_EOI, 0))
 /* Make KVM wait for the guest to enable interrupts. */
-static void interrupt_window_exit(void)
-{
-	send_irq();
-	asm volatile("sti; nop; cli");
-}
+DEFINE_FN(interrupt_window_exit,
+	  x2apic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_INT_ASSERT | IRQ_VECTOR); open_window())
 
-static int nmis;
-
-static void send_nmi(void)
-{
-	x2apic_write_reg(APIC_ICR, APIC_INT_ASSERT | APIC_DM_NMI);
-}
+DEFINE_FN(send_nmi, x2apic_write_reg(APIC_ICR, APIC_INT_ASSERT | APIC_DM_NMI))
 
 /*
  * On SVM, KVM intercepts the IRET of every NMI.  On VMX, only an NMI that arrives
@@ -503,135 +438,20 @@ static void nmi_handler(struct ex_regs *regs)
 		send_nmi();
 }
 
-static void nmi_exit(void)
-{
-	int last = READ_ONCE(nmis);
-
-	send_nmi();
-	GUEST_ASSERT_EQ(READ_ONCE(nmis), last + (host_cpu_is_amd ? 1 : 2));
-}
-
-static void mmio_exit(void)
-{
-	READ_ONCE(*(u32 *)MMIO_GVA);
-}
-
-static int nr_touched;
-
-static void touch_page(void)
-{
-	WRITE_ONCE(*(u32 *)(PAGES_GVA + nr_touched++ * PAGE_SIZE), 1);
-}
-
-static void invlpg_exit(void)
-{
-	asm volatile("invlpg (%0)" :: "r"(PAGES_GVA) : "memory");
-}
-
-static void invpcid_exit(void)
-{
-	struct {
-		u64 pcid;
-		u64 address;
-	} desc = {};
-
-	asm volatile("invpcid %0, %1" :: "m"(desc), "r"(2ul) : "memory");
-}
-
-static void invd_exit(void)
-{
-	asm volatile("invd" ::: "memory");
-}
-
-static void wbinvd_exit(void)
-{
-	asm volatile("wbinvd" ::: "memory");
-}
-
-static void monitor_exit(void)
-{
-	asm volatile("monitor" :: "a"(PAGES_GVA), "c"(0), "d"(0));
-}
-
-static void mwait_exit(void)
-{
-	asm volatile("mwait" :: "a"(0), "c"(0));
-}
-
-static void xsetbv_setup(void)
-{
-	set_cr4(get_cr4() | X86_CR4_OSXSAVE);
-}
-
-static void xsetbv_exit(void)
-{
-	xsetbv(0, xgetbv(0));
-}
-
-static void rdpmc_exit(void)
-{
-	kvm_asm_safe("rdpmc", "c"(0));
-}
-
+DEFINE_FN(mmio_exit, READ_ONCE(*(u32 *)MMIO_GPA))
+DEFINE_FN(touch_page, WRITE_ONCE(*(u32 *)(PAGES_GVA + nr_touched++ * PAGE_SIZE), 1))
+DEFINE_FN(xsetbv_setup, set_cr4(get_cr4() | X86_CR4_OSXSAVE))
+DEFINE_FN(xsetbv_exit, xsetbv(0, xgetbv(0)))
 /* KVM lets the guest own neither bit. */
-static void cr0_write_exit(void)
-{
-	write_cr0(get_cr0() ^ X86_CR0_AM);
-}
+DEFINE_INSN(cr0_write_exit, "mov %0, %%cr0", : "r"(get_cr0() ^ X86_CR0_AM) : "memory")
+DEFINE_FN(cr4_write_exit, set_cr4(get_cr4() ^ X86_CR4_VME))
+DEFINE_HANDLER(resume_handler, regs->rflags &= ~EFLAGS_TF)
 
-static void cr4_write_exit(void)
-{
-	set_cr4(get_cr4() ^ X86_CR4_VME);
-}
-
-static void rsm_exit(void)
-{
-	GUEST_ASSERT_EQ(kvm_asm_safe("rsm"), UD_VECTOR);
-}
-
-static void skinit_exit(void)
-{
-	GUEST_ASSERT_EQ(kvm_asm_safe("skinit %%eax", "a"(0)), UD_VECTOR);
-}
-
-static void ud2_exit(void)
-{
-	GUEST_ASSERT_EQ(kvm_asm_safe("ud2"), UD_VECTOR);
-}
-
-/* Single-step the NOP. */
-static void single_step_exit(void)
-{
-	asm volatile("pushf\n\t"
-		     "orl %0, (%%rsp)\n\t"
-		     "popf\n\t"
-		     "nop" :: "i"(EFLAGS_TF) : "cc", "memory");
-}
-
-static void db_handler(struct ex_regs *regs)
-{
-	regs->rflags &= ~EFLAGS_TF;
-}
-
-static void do_nothing(struct ex_regs *regs)
-{
-}
-
-static void guest_debug_breakpoints(struct kvm_vcpu *vcpu)
+static void guest_debug(struct kvm_vcpu *vcpu)
 {
 	struct kvm_guest_debug debug = {
-		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP,
-	};
-
-	vcpu_guest_debug_set(vcpu, &debug);
-}
-
-static u32 watched;
-
-static void guest_debug_watchpoint(struct kvm_vcpu *vcpu)
-{
-	struct kvm_guest_debug debug = {
-		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP |
+			   KVM_GUESTDBG_USE_HW_BP,
 		.arch.debugreg[0] = (unsigned long)&watched,
 		/* Global, exact, writes, four bytes. */
 		.arch.debugreg[7] = 0x000d0602,
@@ -640,20 +460,7 @@ static void guest_debug_watchpoint(struct kvm_vcpu *vcpu)
 	vcpu_guest_debug_set(vcpu, &debug);
 }
 
-static void int3_exit(void)
-{
-	asm volatile("int3");
-}
-
-static void watchpoint_exit(void)
-{
-	WRITE_ONCE(watched, 1);
-}
-
-static void write_dr0(void)
-{
-	asm volatile("mov %0, %%dr0" :: "r"(0ul));
-}
+DEFINE_FN(watchpoint_exit, WRITE_ONCE(watched, 1))
 
 static void ignore_signal(int signal)
 {
@@ -667,384 +474,164 @@ static void start_host_timer(struct kvm_vcpu *vcpu)
 		.it_value.tv_usec = HOST_TIMER_USECS,
 	};
 
-	signal(SIGALRM, ignore_signal);
-	TEST_ASSERT(!setitimer(ITIMER_REAL, &timer, NULL), "setitimer() failed: %s",
+	signal(SIGPROF, ignore_signal);
+	TEST_ASSERT(!setitimer(ITIMER_PROF, &timer, NULL), "setitimer() failed: %s",
 		    strerror(errno));
 }
 
-/* Host interrupts exit whatever RFLAGS.IF is, but Bochs lets them wait for it. */
-static void enable_interrupts(void)
+/* The host or hardware decides whether there is an exit.  Try until there is one. */
+static void until_exit(void (*attempt)(void))
 {
-	asm volatile("sti");
-}
-
-static void external_interrupt_exit(void)
-{
-	u64 last = guest_exits(interrupt_exit_reason());
+	u64 last = guest_triggered();
 	int i;
 
-	while (guest_exits(interrupt_exit_reason()) == last) {
-		for (i = 0; i < TIMER_CYCLES; i++)
-			barrier();
-	}
+	for (i = 0; i < MAX_ATTEMPTS && guest_triggered() == last; i++)
+		attempt();
+
+	__GUEST_ASSERT(guest_triggered() != last, "None in %d attempts", MAX_ATTEMPTS);
 }
 
-static void preemption_timer_setup(void)
+DEFINE_INSN(wait_for_host, "mov %0, %%eax; 1: dec %%eax; jnz 1b", : "i"(POLL_CYCLES) : "eax", "cc")
+DEFINE_FN(external_interrupt_exit, until_exit(wait_for_host))
+
+DEFINE_FN(timer_setup, x2apic_enable();
+	  x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | IRQ_VECTOR))
+
+DEFINE_FN(set_timer, wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + TIMER_CYCLES))
+
+/* It may expire outside of the guest, if that exits for something else before. */
+static void expire_timer(void)
 {
-	x2apic_enable();
-	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | IRQ_VECTOR);
+	int seen = READ_ONCE(irqs);
+
+	set_timer();
+	enable_interrupts();
+	while (READ_ONCE(irqs) == seen)
+		barrier();
+	asm volatile("cli");
 }
 
-/* An exit for something else may let the timer expire outside of the guest. */
-static void preemption_timer_exit(void)
+/* If it has expired before, the idle-HLT intercept does not exit, but nothing halts. */
+DEFINE_FN(halt, set_timer(); asm volatile("sti; hlt; cli"))
+DEFINE_FN(halt_exit, until_exit(halt))
+DEFINE_FN(preemption_timer_exit, until_exit(expire_timer))
+
+static void log_dirty_pages(struct kvm_vcpu *vcpu)
 {
-	u64 last = guest_exits(EXIT_REASON_PREEMPTION_TIMER);
-	int i, seen;
-
-	for (i = 0; i < TIMER_ATTEMPTS; i++) {
-		seen = READ_ONCE(irqs);
-		wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + TIMER_CYCLES);
-		asm volatile("sti");
-		while (READ_ONCE(irqs) == seen)
-			barrier();
-		asm volatile("cli");
-		if (guest_exits(EXIT_REASON_PREEMPTION_TIMER) != last)
-			return;
-	}
-	__GUEST_ASSERT(0, "None of %d timers expired in the guest", TIMER_ATTEMPTS);
+	vm_mem_region_set_flags(vcpu->vm, PAGES_MEMSLOT, KVM_MEM_LOG_DIRTY_PAGES);
 }
 
-static void umip_setup(void)
+/* Every exit empties the log, also one that the host causes before the log is full. */
+static void dirty_pages(void)
 {
-	set_cr4(get_cr4() | X86_CR4_UMIP);
+	int i;
+
+	GUEST_SYNC(STAGE_CLEAN);
+	for (i = 0; i < NR_PAGES; i++)
+		WRITE_ONCE(*(u32 *)(PAGES_GVA + i * PAGE_SIZE), 1);
 }
 
-static void sgdt_exit(void)
+DEFINE_FN(pml_full_exit, until_exit(dirty_pages))
+
+DEFINE_FN(apic_write_exit, xapic_write_reg(APIC_LVTT, APIC_LVT_MASKED))
+DEFINE_HANDLER(eoi_handler, xapic_write_reg(APIC_EOI, 0))
+
+/* KVM wants to know the EOI of any vector that an I/O APIC has for a level. */
+static void eoi_setup(void)
 {
-	struct desc_ptr desc;
-
-	asm volatile("sgdt %0" : "=m"(desc));
+	xapic_enable();
+	WRITE_ONCE(*(u32 *)(IOAPIC_GPA), IOAPIC_FIRST_ENTRY);
+	WRITE_ONCE(*(u32 *)(IOAPIC_GPA + IOAPIC_WINDOW), IOAPIC_LEVEL | EOI_VECTOR);
 }
 
-static void sldt_exit(void)
-{
-	u16 sel;
+DEFINE_FN(eoi_exit,
+	  xapic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_INT_ASSERT | EOI_VECTOR); open_window())
 
-	asm volatile("sldt %0" : "=rm"(sel));
-}
-
+DEFINE_FN(umip_setup, set_cr4(get_cr4() | X86_CR4_UMIP))
 /* VMX instructions.  VMLAUNCH and VMRESUME fail, as no VMCS is current. */
-static void vmclear_exit(void)
-{
-	vmclear(vmx->shadow_vmcs_gpa);
-}
+DEFINE_INSN(vmlaunch_exit, "vmlaunch", : : "cc", "memory")
+DEFINE_INSN(vmresume_exit, "vmresume", : : "cc", "memory")
+DEFINE_SAFE_INSN(invept_exit, "invept %[desc], %[type]", [desc]"m"(zeros), [type]"r"(2ul))
+DEFINE_SAFE_INSN(invvpid_exit, "invvpid %[desc], %[type]", [desc]"m"(zeros), [type]"r"(2ul))
 
-static void vmptrld_setup(void)
-{
-	l1_vmxon();
-	GUEST_ASSERT(load_vmcs(vmx));
-}
-
-static void vmptrld_exit(void)
-{
-	GUEST_ASSERT(!vmptrld(vmx->vmcs_gpa));
-}
-
-static void vmptrst_exit(void)
-{
-	GUEST_ASSERT_EQ(vmptrstz(), vmx->vmcs_gpa);
-}
-
+DEFINE_FN(vmclear_exit, vmclear(vmx->shadow_vmcs_gpa))
+DEFINE_FN(vmptrld_setup, l1_vmxon(); GUEST_ASSERT(load_vmcs(vmx)))
+DEFINE_FN(vmptrld_exit, GUEST_ASSERT(!vmptrld(vmx->vmcs_gpa)))
+DEFINE_FN(vmptrst_exit, GUEST_ASSERT_EQ(vmptrstz(), vmx->vmcs_gpa))
 /* KVM does not let L1 access this field of a shadow VMCS without an exit. */
-static void vmread_exit(void)
-{
-	u64 val;
-
-	GUEST_ASSERT(!vmread(HOST_CR3, &val));
-}
-
-static void vmwrite_exit(void)
-{
-	GUEST_ASSERT(!vmwrite(HOST_CR3, 0));
-}
-
-static void vmlaunch_exit(void)
-{
-	asm volatile("vmlaunch" ::: "cc", "memory");
-}
-
-static void vmresume_exit(void)
-{
-	asm volatile("vmresume" ::: "cc", "memory");
-}
-
-static void vmxoff_vmxon_exit(void)
-{
-	vmxoff();
-	GUEST_ASSERT(!vmxon(vmx->vmxon_gpa));
-}
-
-/* Without nested EPT or VPID, KVM injects #UD after the exit. */
-static void invept_exit(void)
-{
-	struct {
-		u64 eptp;
-		u64 reserved;
-	} desc = {};
-
-	kvm_asm_safe("invept %[desc], %[type]", [desc]"m"(desc), [type]"r"(2ul));
-}
-
-static void invvpid_exit(void)
-{
-	struct {
-		u64 vpid;
-		u64 address;
-	} desc = {};
-
-	kvm_asm_safe("invvpid %[desc], %[type]", [desc]"m"(desc), [type]"r"(2ul));
-}
-
+DEFINE_FN(vmread_exit, vmreadz(HOST_CR3))
+DEFINE_FN(vmwrite_exit, GUEST_ASSERT(!vmwrite(HOST_CR3, 0)))
+DEFINE_FN(vmxoff_vmxon_exit, vmxoff(); GUEST_ASSERT(!vmxon(vmx->vmxon_gpa)))
 /* SVM instructions, with a VMCB as the address of whatever they load and save. */
-static void l1_enable_svm(void)
-{
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
-}
+DEFINE_INSN(vmload, "vmload %%rax", : "a"(svm->vmcb_gpa) : "memory")
+DEFINE_INSN(vmsave, "vmsave %%rax", : "a"(svm->vmcb_gpa) : "memory")
 
-static void vmload_setup(void)
-{
-	l1_enable_svm();
-	asm volatile("vmsave %%rax" :: "a"(svm->vmcb_gpa) : "memory");
-}
-
-static void vmload_exit(void)
-{
-	asm volatile("vmload %%rax" :: "a"(svm->vmcb_gpa) : "memory");
-}
-
-static void vmsave_exit(void)
-{
-	asm volatile("vmsave %%rax" :: "a"(svm->vmcb_gpa) : "memory");
-}
-
-static const char *no_vmx(void)
-{
-	return kvm_cpu_has(X86_FEATURE_VMX) ? NULL : "needs nested VMX";
-}
-
-/* Boolean or a number, that depends on the parameter and the kernel. */
-static bool kvm_param_is_on(const char *name)
-{
-	char path[128], value = 'N';
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s",
-		 host_cpu_is_amd ? "kvm_amd" : "kvm_intel", name);
-	fd = open_path_or_exit(path, O_RDONLY);
-	TEST_ASSERT(read(fd, &value, 1) == 1, "Reading %s failed", path);
-	close(fd);
-
-	return value != 'N' && value != '0';
-}
-
-static const char *vls_in_use(void)
-{
-	if (!kvm_cpu_has(X86_FEATURE_SVM))
-		return "needs nested SVM";
-
-	return kvm_param_is_on("vls") ?
-	       "needs KVM without virtual VMLOAD and VMSAVE" : NULL;
-}
-
-static const char *no_xsave(void)
-{
-	return kvm_cpu_has(X86_FEATURE_XSAVE) ? NULL : "needs XSAVE";
-}
-
-static const char *no_invpcid(void)
-{
-	return kvm_cpu_has(X86_FEATURE_INVPCID) ? NULL : "needs INVPCID";
-}
-
-static const char *apicv_in_use(void)
-{
-	const char *param = host_cpu_is_amd ? "avic" : "enable_apicv";
-
-	return kvm_param_is_on(param) ? "needs KVM without APICv or AVIC" : NULL;
-}
-
-static const char *vnmi_in_use(void)
-{
-	if (host_cpu_is_amd)
-		return kvm_param_is_on("vnmi") ? "needs KVM without vNMI" : NULL;
-
-	return kvm_param_is_on("vnmi") ? NULL : "needs virtual NMIs";
-}
-
-static const char *no_preemption_timer(void)
-{
-	if (!kvm_param_is_on("preemption_timer") ||
-	    !kvm_has_cap(KVM_CAP_TSC_DEADLINE_TIMER))
-		return "needs the VMX preemption timer and TSC deadlines";
-
-	return NULL;
-}
-
-static const char *umip_not_emulated(void)
-{
-	if (!kvm_cpu_has(X86_FEATURE_UMIP) || this_cpu_has(X86_FEATURE_UMIP))
-		return "needs KVM to emulate UMIP";
-
-	return NULL;
-}
+DEFINE_FN(l1_enable_svm, wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME); vmsave())
 
 /*
  * What L2 executes, and L1 intercepts.  An instruction that exits never completes,
  * but must be able to, as processors that software emulates may not intercept it.
  */
-#define L2_INSN(name, insn, ...)					\
-static void l2_##name(void)						\
-{									\
-	asm volatile(insn : __VA_ARGS__);				\
-}
+DEFINE_FN(save_cr3, cr3 = get_cr3())
+DEFINE_REG(cr0, get_cr0())
+DEFINE_REG(cr2, 0)
+DEFINE_REG(cr3, cr3)
+DEFINE_REG(cr4, get_cr4())
+DEFINE_REG(cr8, 0)
+DEFINE_REG(dr0, 0)
+DEFINE_REG(dr1, 0)
+DEFINE_REG(dr2, 0)
+DEFINE_REG(dr3, 0)
+DEFINE_REG(dr4, DR6_INIT)
+DEFINE_REG(dr5, DR7_INIT)
+DEFINE_REG(dr6, DR6_INIT)
+DEFINE_REG(dr7, DR7_INIT)
 
-#define L2_READ_REG(reg)						\
-static void l2_read_##reg(void)						\
-{									\
-	unsigned long val;						\
-									\
-	asm volatile("mov %%" #reg ", %0" : "=r"(val));			\
-}
+DEFINE_INSN(nop, "nop")
+DEFINE_INSN(sidt, "sidt %0", "=m"(table))
+DEFINE_INSN(str, "str %0", "=m"(selector))
+DEFINE_INSN(lidt, "sidt %0; lidt %0", "+m"(table))
+DEFINE_INSN(lgdt, "sgdt %0; lgdt %0", "+m"(table))
+DEFINE_INSN(lldt, "lldt %w0", : "r"(0))
+DEFINE_INSN(ltr, "str %0; ltr %0", "+m"(selector))
+DEFINE_INSN(rdtsc_exit, "rdtsc", : : "eax", "edx")
+DEFINE_INSN(rdtscp_exit, "rdtscp", : : "eax", "ecx", "edx")
+DEFINE_INSN(rdrand, "rdrand %%rax", : : "rax", "cc")
+DEFINE_INSN(rdseed, "rdseed %%rax", : : "rax", "cc")
+DEFINE_INSN(pushf, "pushf; pop %%rax", : : "rax", "memory")
+DEFINE_INSN(popf, "push $2; popf", : : "cc", "memory")
+DEFINE_INSN(swint, "int %0", : "i"(SWINT_VECTOR) : "memory")
+DEFINE_INSN(pause_exit, "pause")
+DEFINE_INSN(hlt_exit, "hlt")
+DEFINE_INSN(invlpga, "invlpga %%rax, %%ecx", : "a"(PAGES_GVA), "c"(1) : "memory")
+DEFINE_INSN(vmrun, "vmrun %%rax", : "a"(svm->vmcb_gpa) : "memory")
+DEFINE_INSN(stgi_exit, "stgi")
+DEFINE_INSN(clgi_exit, "clgi; stgi")
+DEFINE_INSN(vmfunc, "vmfunc", : "a"(0), "c"(0))
+DEFINE_INSN(apic_access, "movl (%0), %%eax", : "r"(vmx->apic_access) : "eax")
+DEFINE_INSN(divide, "div %1", "=a"(selector) : "rm"(0), "a"(1), "d"(0) : "cc")
+DEFINE_INSN(write_noncanonical, "movl $0, (%0)", : "r"(NONCANONICAL_GVA) : "memory")
+DEFINE_INSN(write_unmapped, "movl $0, (%0)", : "r"(UNMAPPED_GVA) : "memory")
+DEFINE_SAFE_INSN(icebp, ".byte 0xf1")
 
-#define L2_WRITE_REG(reg, val)						\
-static void l2_write_##reg(void)					\
-{									\
-	asm volatile("mov %0, %%" #reg :: "r"(val) : "memory");		\
-}
+DEFINE_INSN(iret, "mov %%rsp, %%rax; push %0; push %%rax; push $2; push %1; lea 1f(%%rip), %%rax;"
+	    "push %%rax; iretq; 1:",
+	    : "r"((u64)get_ss()), "r"((u64)get_cs()) : "rax", "cc", "memory")
 
-static unsigned long cr3;
+DEFINE_INSN(use_fpu, "mov %0, %%cr0; fnop", : "r"(get_cr0() | X86_CR0_TS) : "memory")
 
-static void save_cr3(void)
-{
-	cr3 = get_cr3();
-}
+/* As after reset, but division by zero is not masked. */
+static u16 fcw = 0x37b;
+static u32 mxcsr = 0x1d80, float_one = 0x3f800000, float_zero;
 
-L2_READ_REG(cr0)
-L2_READ_REG(cr2)
-L2_READ_REG(cr3)
-L2_READ_REG(cr4)
-L2_READ_REG(cr8)
-L2_READ_REG(dr0)
-L2_READ_REG(dr1)
-L2_READ_REG(dr2)
-L2_READ_REG(dr3)
-L2_READ_REG(dr6)
-L2_READ_REG(dr7)
-L2_WRITE_REG(cr0, get_cr0())
-L2_WRITE_REG(cr2, 0ul)
-L2_WRITE_REG(cr3, cr3)
-L2_WRITE_REG(cr4, get_cr4())
-L2_WRITE_REG(cr8, 0ul)
-L2_WRITE_REG(dr0, 0ul)
-L2_WRITE_REG(dr1, 0ul)
-L2_WRITE_REG(dr2, 0ul)
-L2_WRITE_REG(dr3, 0ul)
-L2_WRITE_REG(dr6, DR6_INIT)
-L2_WRITE_REG(dr7, DR7_INIT)
-
-static struct desc_ptr table;
-static u16 selector;
-
-L2_INSN(nop, "nop")
-L2_INSN(sidt, "sidt %0", "=m"(table))
-L2_INSN(sgdt, "sgdt %0", "=m"(table))
-L2_INSN(sldt, "sldt %0", "=m"(selector))
-L2_INSN(str, "str %0", "=m"(selector))
-L2_INSN(lidt, "sidt %0; lidt %0", "+m"(table))
-L2_INSN(lgdt, "sgdt %0; lgdt %0", "+m"(table))
-L2_INSN(lldt, "lldt %w0", : "r"(0))
-L2_INSN(ltr, "str %0; ltr %0", "+m"(selector))
-L2_INSN(rdtsc, "rdtsc", : : "eax", "edx")
-L2_INSN(rdtscp, "rdtscp", : : "eax", "ecx", "edx")
-L2_INSN(rdpmc, "rdpmc", : "c"(0) : "eax", "edx")
-L2_INSN(rdrand, "rdrand %%rax", : : "rax", "cc")
-L2_INSN(rdseed, "rdseed %%rax", : : "rax", "cc")
-L2_INSN(pushf, "pushf; pop %%rax", : : "rax", "memory")
-L2_INSN(popf, "push $2; popf", : : "cc", "memory")
-L2_INSN(swint, "int %0", : "i"(SWINT_VECTOR) : "memory")
-L2_INSN(pause, "pause")
-L2_INSN(hlt, "hlt")
-L2_INSN(invlpga, "invlpga %%rax, %%ecx", : "a"(PAGES_GVA), "c"(1) : "memory")
-L2_INSN(vmrun, "vmrun %%rax", : "a"(svm->vmcb_gpa) : "memory")
-L2_INSN(stgi, "stgi")
-L2_INSN(clgi, "clgi; stgi")
-L2_INSN(vmfunc, "vmfunc", : "a"(0), "c"(0))
-L2_INSN(apic_access, "movl (%0), %%eax", : "r"(vmx->apic_access) : "eax")
-
-L2_INSN(divide, "div %1", "=a"(selector) : "rm"(0), "a"(1), "d"(0) : "cc")
-L2_INSN(int3, "int3")
-L2_INSN(ud2, "ud2")
-L2_INSN(write_noncanonical, "movl $0, (%0)", : "r"(NONCANONICAL_GVA) : "memory")
-L2_INSN(write_unmapped, "movl $0, (%0)", : "r"(UNMAPPED_GVA) : "memory")
-
-static void l2_iret(void)
-{
-	asm volatile("mov %%rsp, %%rax\n\t"
-		     "push %0\n\t"
-		     "push %%rax\n\t"
-		     "push $2\n\t"
-		     "push %1\n\t"
-		     "lea 1f(%%rip), %%rax\n\t"
-		     "push %%rax\n\t"
-		     "iretq\n\t"
-		     "1:"
-		     :: "r"((u64)get_ss()), "r"((u64)get_cs())
-		     : "rax", "cc", "memory");
-}
-
-/* Processors that software emulates may not know it. */
-static void l2_icebp(void)
-{
-	kvm_asm_safe(".byte 0xf1");
-}
-
-static void l2_use_fpu(void)
-{
-	write_cr0(get_cr0() | X86_CR0_TS);
-	asm volatile("fnop");
-}
-
-static void l2_divide_x87(void)
-{
-	u16 fcw = FCW_INIT & ~FCW_ZM;
-
-	asm volatile("fninit; fldcw %0; fld1; fldz; fdivrp; fwait" :: "m"(fcw));
-}
-
-static void set_osxmmexcpt(void)
-{
-	set_cr4(get_cr4() | X86_CR4_OSXMMEXCPT);
-}
-
-static void l2_divide_sse(void)
-{
-	u32 mxcsr = MXCSR_INIT & ~MXCSR_ZM, one = 0x3f800000, zero = 0;
-
-	asm volatile("ldmxcsr %0; movss %1, %%xmm0; divss %2, %%xmm0"
-		     :: "m"(mxcsr), "m"(one), "m"(zero) : "xmm0");
-}
+DEFINE_INSN(divide_x87, "fninit; fldcw %0; fld1; fldz; fdivrp; fwait", : "m"(fcw))
+DEFINE_INSN(divide_sse, "ldmxcsr %0; movss %1, %%xmm0; divss %2, %%xmm0",
+	    : "m"(mxcsr), "m"(float_one), "m"(float_zero) : "xmm0")
+DEFINE_FN(set_osxmmexcpt, set_cr4(get_cr4() | X86_CR4_OSXMMEXCPT))
 
 static u64 descs[] = { 0, NOT_PRESENT_DATA };
-
-static void l2_load_ss_not_present(void)
-{
-	struct desc_ptr gdt = {
-		.size = sizeof(descs) - 1,
-		.address = (unsigned long)descs,
-	};
-
-	asm volatile("lgdt %0; mov %1, %%ss" :: "m"(gdt), "r"(8));
-}
+static struct desc_ptr descs_ptr = { sizeof(descs) - 1, (unsigned long)descs };
+DEFINE_INSN(load_ss_not_present, "lgdt %0; mov %1, %%ss", : "m"(descs_ptr), "r"(8))
 
 /*
  * Deliver nothing.  Use gates that are not present instead of a limit, because KVM
@@ -1054,6 +641,7 @@ static struct gate {
 	u64 low;
 	u64 high;
 } gates[SWINT_VECTOR + 1];
+static struct desc_ptr gates_ptr = { sizeof(gates) - 1, (unsigned long)gates };
 
 static void init_gates(void)
 {
@@ -1063,1258 +651,600 @@ static void init_gates(void)
 		gates[i].low = NOT_PRESENT_GATE;
 }
 
-/* Survive the #DF on processors that software emulates and do not intercept it. */
-static void init_gates_but_df(void)
+DEFINE_INSN(load_gates, "lidt %0", : "m"(gates_ptr))
+DEFINE_FN(swint_not_present, load_gates(); swint())
+DEFINE_FN(double_fault, load_gates(); divide())
+DEFINE_FN(triple_fault, load_gates(); int3())
+/* Deliver to a stack that the TSS has no room for. */
+static void init_gates_ts(void)
 {
 	init_gates();
-	gates[DF_VECTOR] = ((struct gate *)get_idt().address)[DF_VECTOR];
+	gates[SWINT_VECTOR] = ((struct gate *)get_idt().address)[SWINT_VECTOR];
+	gates[SWINT_VECTOR].low |= GATE_IST1;
 }
 
-static void l2_give_up(void)
+static void prepare_empty_tss(void)
 {
-	vmmcall();
-}
-
-static void df_handler(struct ex_regs *regs)
-{
-	regs->rip = (unsigned long)l2_give_up;
-}
-
-static void load_gates(void)
-{
-	struct desc_ptr idt = {
-		.size = sizeof(gates) - 1,
-		.address = (unsigned long)gates,
-	};
-
-	asm volatile("lidt %0" :: "m"(idt));
-}
-
-static void l2_not_present(void)
-{
-	load_gates();
-	l2_swint();
-}
-
-static void l2_double_fault(void)
-{
-	load_gates();
-	l2_divide();
-}
-
-static void l2_triple_fault(void)
-{
-	load_gates();
-	l2_int3();
-}
-
-/* NMI is no exception; leave it to the processor to notice. */
-static void svm_prepare_invalid_state(void)
-{
-	svm->vmcb->control.event_inj = SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT |
-				       NMI_VECTOR;
-}
-
-/* STI and MOV SS cannot block both; leave it to the processor to notice. */
-static void vmx_prepare_invalid_state(void)
-{
-	vmwrite(GUEST_INTERRUPTIBILITY_INFO, 3);
+	if (host_cpu_is_amd)
+		svm->vmcb->save.tr.limit = 0;
+	else
+		vmwrite(GUEST_TR_LIMIT, 0);
 }
 
 /*
- * Only 32-bit code can switch tasks.  Run a far jump to a TSS, with PAE paging that
- * maps the first GiB to itself.  The exit precedes the switch: the TSS is not read.
+ * NMI is no exception, and STI and MOV SS cannot block both; leave it to the
+ * processor to notice.
  */
-#define TSS_SELECTOR		0x18
-#define TSS_LIMIT		0x67
-#define CS_32BIT_AR		0xc09b
-#define FLAT_CODE_32BIT		0x00cf9b000000ffffull
-#define FLAT_DATA		0x00cf93000000ffffull
-#define AVAILABLE_TSS		(0x89ull << 40 | TSS_LIMIT)
-#define PDE_LARGE		0x83ull
-#define PDPTE_PRESENT		0x1ull
-
-#define L2_PAGE_ENTRIES		(PAGE_SIZE / sizeof(u64))
-
-static u64 l2_page_directory[L2_PAGE_ENTRIES] __aligned(PAGE_SIZE);
-static u64 l2_32bit_page[L2_PAGE_ENTRIES] __aligned(PAGE_SIZE);
-static u64 l2_page_directory_gpa, l2_32bit_page_gpa;
-
-static struct {
-	u64 pdptes[4];
-	u64 gdt[4];
-	u8 code[7];
-} l2_32bit = {
-	.gdt = { 0, FLAT_CODE_32BIT, FLAT_DATA, AVAILABLE_TSS },
-	/* ljmp $TSS_SELECTOR, $0 */
-	.code = { 0xea, 0, 0, 0, 0, TSS_SELECTOR, 0 },
-};
-
-static void init_l2_32bit(void)
+static void prepare_invalid_state(void)
 {
-	int i;
-
-	for (i = 0; i < L2_PAGE_ENTRIES; i++)
-		l2_page_directory[i] = ((u64)i << 21) | PDE_LARGE;
-
-	l2_32bit.pdptes[0] = l2_page_directory_gpa | PDPTE_PRESENT;
-	memcpy(l2_32bit_page, &l2_32bit, sizeof(l2_32bit));
+	if (host_cpu_is_amd)
+		svm->vmcb->control.event_inj = SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_EXEPT |
+					       NMI_VECTOR;
+	else
+		vmwrite(GUEST_INTERRUPTIBILITY_INFO, 3);
 }
 
-static void vmx_prepare_32bit(void)
-{
-	u64 gpa = l2_32bit_page_gpa;
-
-	vmwrite(VM_ENTRY_CONTROLS, vmreadz(VM_ENTRY_CONTROLS) & ~VM_ENTRY_IA32E_MODE);
-	vmwrite(GUEST_CR3, gpa + offsetof(typeof(l2_32bit), pdptes));
-	vmwrite(GUEST_GDTR_BASE, gpa + offsetof(typeof(l2_32bit), gdt));
-	vmwrite(GUEST_GDTR_LIMIT, sizeof(l2_32bit.gdt) - 1);
-	vmwrite(GUEST_CS_AR_BYTES, CS_32BIT_AR);
-	vmwrite(GUEST_RIP, gpa + offsetof(typeof(l2_32bit), code));
-}
-
-static void vmx_prepare_apic_access(void)
-{
-	vmwrite(APIC_ACCESS_ADDR, vmx->apic_access_gpa);
-}
-
+DEFINE_FN(prepare_apic_access, vmwrite(APIC_ACCESS_ADDR, vmx->apic_access_gpa))
 /* Any page does, e.g. this one, which is of no use without a shadow VMCS. */
-static void vmx_prepare_tpr_shadow(void)
+DEFINE_FN(prepare_tpr_shadow, ((u32 *)vmx->vmread)[APIC_TASKPRI / sizeof(u32)] = 0xf0;
+	  vmwrite(VIRTUAL_APIC_PAGE_ADDR, vmx->vmread_gpa); vmwrite(TPR_THRESHOLD, 1))
+
+static bool has_xsave(void)
 {
-	((u32 *)vmx->vmread)[APIC_TASKPRI / sizeof(u32)] = 0xf0;
-	vmwrite(VIRTUAL_APIC_PAGE_ADDR, vmx->vmread_gpa);
-	vmwrite(TPR_THRESHOLD, 1);
+	return kvm_cpu_has(X86_FEATURE_XSAVE);
 }
 
-FIXTURE_VARIANT_ADD(trigger, cpuid) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_CPUID,
-	.svm_code = SVM_EXIT_CPUID,
-	.exit_once = cpuid_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, io_in) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_IO_INSTRUCTION,
-	.svm_code = SVM_EXIT_IOIO,
-	.exit_once = io_in_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, io_out) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_IO_INSTRUCTION,
-	.svm_code = SVM_EXIT_IOIO,
-	.exit_once = io_out_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, rdmsr) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_MSR_READ,
-	.svm_code = SVM_EXIT_MSR,
-	.exit_once = rdmsr_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, wrmsr) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_MSR_WRITE,
-	.svm_code = SVM_EXIT_MSR,
-	.setup = wrmsr_setup,
-	.exit_once = wrmsr_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, wrmsr_fastpath) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_MSR_WRITE,
-	.svm_code = SVM_EXIT_MSR,
-	.setup = tsc_deadline_setup,
-	.exit_once = tsc_deadline_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, hypercall) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_VMCALL,
-	.svm_code = SVM_EXIT_VMMCALL,
-	.exit_once = hypercall_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, hlt) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_HLT,
-	.svm_code = SVM_EXIT_HLT,
-	.setup = x2apic_enable,
-	.exit_once = hlt_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, interrupt_window) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_INTERRUPT_WINDOW,
-	.svm_code = SVM_EXIT_VINTR,
-	.unavailable = apicv_in_use,
-	.setup = x2apic_enable,
-	.exit_once = interrupt_window_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, nmi_window) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_NMI_WINDOW,
-	.svm_code = SVM_EXIT_IRET,
-	.unavailable = vnmi_in_use,
-	.setup = x2apic_enable,
-	.exit_once = nmi_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, external_interrupt) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_EXTERNAL_INTERRUPT,
-	.svm_code = SVM_EXIT_INTR,
-	.at_least = true,
-	.host_setup = start_host_timer,
-	.setup = enable_interrupts,
-	.exit_once = external_interrupt_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, preemption_timer) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_PREEMPTION_TIMER,
-	.unavailable = no_preemption_timer,
-	.at_least = true,
-	.setup = preemption_timer_setup,
-	.exit_once = preemption_timer_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, mmio) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_EPT_MISCONFIG,
-	.svm_code = SVM_EXIT_NPF,
-	.paging = NEEDS_TDP,
-	.exit_once = mmio_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, first_touch) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_EPT_VIOLATION,
-	.svm_code = SVM_EXIT_NPF,
-	.paging = NEEDS_TDP,
-	.exit_once = touch_page,
-};
-
-FIXTURE_VARIANT_ADD(trigger, first_touch_shadow) {
-	.isa = VMX | SVM,
-	.is_exception = true,
-	.vector = PF_VECTOR,
-	.paging = NEEDS_SHADOW,
-	.exit_once = touch_page,
-};
-
-FIXTURE_VARIANT_ADD(trigger, invlpg) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_INVLPG,
-	.svm_code = SVM_EXIT_INVLPG,
-	.paging = NEEDS_SHADOW,
-	.exit_once = invlpg_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, invpcid) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_INVPCID,
-	.svm_code = SVM_EXIT_INVPCID,
-	.unavailable = no_invpcid,
-	.paging = NEEDS_SHADOW,
-	.exit_once = invpcid_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, invd) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_INVD,
-	.svm_code = SVM_EXIT_INVD,
-	.exit_once = invd_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, wbinvd) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_WBINVD,
-	.svm_code = SVM_EXIT_WBINVD,
-	.exit_once = wbinvd_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, monitor) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_MONITOR_INSTRUCTION,
-	.svm_code = SVM_EXIT_MONITOR,
-	.exit_once = monitor_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, mwait) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_MWAIT_INSTRUCTION,
-	.svm_code = SVM_EXIT_MWAIT,
-	.exit_once = mwait_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, xsetbv) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_XSETBV,
-	.svm_code = SVM_EXIT_XSETBV,
-	.unavailable = no_xsave,
-	.setup = xsetbv_setup,
-	.exit_once = xsetbv_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, rdpmc) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_RDPMC,
-	.svm_code = SVM_EXIT_RDPMC,
-	.exit_once = rdpmc_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, rsm) {
-	.isa = SVM,
-	.svm_code = SVM_EXIT_RSM,
-	.exit_once = rsm_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, skinit) {
-	.isa = SVM,
-	.svm_code = SVM_EXIT_SKINIT,
-	.exit_once = skinit_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmload) {
-	.isa = SVM,
-	.svm_code = SVM_EXIT_VMLOAD,
-	.unavailable = vls_in_use,
-	.setup = vmload_setup,
-	.exit_once = vmload_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmsave) {
-	.isa = SVM,
-	.svm_code = SVM_EXIT_VMSAVE,
-	.unavailable = vls_in_use,
-	.setup = l1_enable_svm,
-	.exit_once = vmsave_exit,
-};
-
-/* With shadow paging, KVM intercepts all writes; they have precedence. */
-FIXTURE_VARIANT_ADD(trigger, cr0_sel_write) {
-	.isa = SVM,
-	.svm_code = SVM_EXIT_CR0_SEL_WRITE,
-	.paging = NEEDS_TDP,
-	.exit_once = cr0_write_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, cr0_write) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_CR_ACCESS,
-	.exit_once = cr0_write_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, cr4_write) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_CR_ACCESS,
-	.svm_code = SVM_EXIT_WRITE_CR4,
-	.exit_once = cr4_write_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, ud2) {
-	.isa = VMX | SVM,
-	.is_exception = true,
-	.vector = UD_VECTOR,
-	.exit_once = ud2_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, single_step) {
-	.isa = VMX | SVM,
-	.is_exception = true,
-	.vector = DB_VECTOR,
-	.exit_once = single_step_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, guest_debug_int3) {
-	.isa = VMX | SVM,
-	.is_exception = true,
-	.vector = BP_VECTOR,
-	.host_setup = guest_debug_breakpoints,
-	.exit_once = int3_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, guest_debug_watchpoint) {
-	.isa = VMX | SVM,
-	.is_exception = true,
-	.vector = DB_VECTOR,
-	.host_setup = guest_debug_watchpoint,
-	.exit_once = watchpoint_exit,
-};
-
-/* Without debugging, KVM lets go of the debug registers until the next exit. */
-FIXTURE_VARIANT_ADD(trigger, guest_debug_dr_write) {
-	.isa = VMX | SVM,
-	.vmx_reason = EXIT_REASON_DR_ACCESS,
-	.svm_code = SVM_EXIT_WRITE_DR0,
-	.host_setup = guest_debug_breakpoints,
-	.exit_once = write_dr0,
-};
-
-FIXTURE_VARIANT_ADD(trigger, umip_sgdt) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_GDTR_IDTR,
-	.unavailable = umip_not_emulated,
-	.setup = umip_setup,
-	.exit_once = sgdt_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, umip_sldt) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_LDTR_TR,
-	.unavailable = umip_not_emulated,
-	.setup = umip_setup,
-	.exit_once = sldt_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmclear) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMCLEAR,
-	.unavailable = no_vmx,
-	.setup = l1_vmxon,
-	.exit_once = vmclear_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmptrld) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMPTRLD,
-	.unavailable = no_vmx,
-	.setup = vmptrld_setup,
-	.exit_once = vmptrld_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmptrst) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMPTRST,
-	.unavailable = no_vmx,
-	.setup = vmptrld_setup,
-	.exit_once = vmptrst_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmread) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMREAD,
-	.unavailable = no_vmx,
-	.setup = vmptrld_setup,
-	.exit_once = vmread_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmwrite) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMWRITE,
-	.unavailable = no_vmx,
-	.setup = vmptrld_setup,
-	.exit_once = vmwrite_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmlaunch) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMLAUNCH,
-	.unavailable = no_vmx,
-	.setup = l1_vmxon,
-	.exit_once = vmlaunch_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmresume) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMRESUME,
-	.unavailable = no_vmx,
-	.setup = l1_vmxon,
-	.exit_once = vmresume_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmxoff) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMOFF,
-	.unavailable = no_vmx,
-	.setup = l1_vmxon,
-	.exit_once = vmxoff_vmxon_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmxon) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_VMON,
-	.unavailable = no_vmx,
-	.setup = l1_vmxon,
-	.exit_once = vmxoff_vmxon_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, invept) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_INVEPT,
-	.unavailable = no_vmx,
-	.setup = l1_vmxon,
-	.exit_once = invept_exit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, invvpid) {
-	.isa = VMX,
-	.vmx_reason = EXIT_REASON_INVVPID,
-	.unavailable = no_vmx,
-	.setup = l1_vmxon,
-	.exit_once = invvpid_exit,
-};
-
-#define L2_VMX(reason, fn)						\
-	.isa = VMX, .vmx_reason = EXIT_REASON_##reason, .l2 = true, .exit_once = fn
-
-#define L2_SVM(code, fn)						\
-	.isa = SVM, .svm_code = (u32)SVM_EXIT_##code, .l2 = true, .exit_once = fn
-
-#define L2_EXCEPTION(vec, fn)						\
-	.isa = VMX | SVM, .is_exception = true, .vector = vec, .l2 = true, .exit_once = fn
-
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_cr0) { L2_SVM(READ_CR0, l2_read_cr0) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_cr0) { L2_SVM(WRITE_CR0, l2_write_cr0) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_cr2) { L2_SVM(READ_CR2, l2_read_cr2) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_cr2) { L2_SVM(WRITE_CR2, l2_write_cr2) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_cr3) { L2_SVM(READ_CR3, l2_read_cr3) };
-
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_cr3) {
-	L2_SVM(WRITE_CR3, l2_write_cr3),
-	.setup = save_cr3,
-};
-
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_cr4) { L2_SVM(READ_CR4, l2_read_cr4) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_cr4) { L2_SVM(WRITE_CR4, l2_write_cr4) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_cr8) { L2_SVM(READ_CR8, l2_read_cr8) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_cr8) { L2_SVM(WRITE_CR8, l2_write_cr8) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_dr0) { L2_SVM(READ_DR0, l2_read_dr0) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_dr0) { L2_SVM(WRITE_DR0, l2_write_dr0) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_dr1) { L2_SVM(READ_DR1, l2_read_dr1) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_dr1) { L2_SVM(WRITE_DR1, l2_write_dr1) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_dr2) { L2_SVM(READ_DR2, l2_read_dr2) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_dr2) { L2_SVM(WRITE_DR2, l2_write_dr2) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_dr3) { L2_SVM(READ_DR3, l2_read_dr3) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_dr3) { L2_SVM(WRITE_DR3, l2_write_dr3) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_dr6) { L2_SVM(READ_DR6, l2_read_dr6) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_dr6) { L2_SVM(WRITE_DR6, l2_write_dr6) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_read_dr7) { L2_SVM(READ_DR7, l2_read_dr7) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_write_dr7) { L2_SVM(WRITE_DR7, l2_write_dr7) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_sidt) { L2_SVM(IDTR_READ, l2_sidt) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_sgdt) { L2_SVM(GDTR_READ, l2_sgdt) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_sldt) { L2_SVM(LDTR_READ, l2_sldt) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_str) { L2_SVM(TR_READ, l2_str) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_lidt) { L2_SVM(IDTR_WRITE, l2_lidt) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_lgdt) { L2_SVM(GDTR_WRITE, l2_lgdt) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_lldt) { L2_SVM(LDTR_WRITE, l2_lldt) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_ltr) { L2_SVM(TR_WRITE, l2_ltr) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_rdtsc) { L2_SVM(RDTSC, l2_rdtsc) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_rdtscp) { L2_SVM(RDTSCP, l2_rdtscp) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_pushf) { L2_SVM(PUSHF, l2_pushf) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_popf) { L2_SVM(POPF, l2_popf) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_iret) { L2_SVM(IRET, l2_iret) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_swint) { L2_SVM(SWINT, l2_swint) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_icebp) { L2_SVM(ICEBP, l2_icebp) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_pause) { L2_SVM(PAUSE, l2_pause) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_invlpga) { L2_SVM(INVLPGA, l2_invlpga) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_stgi) { L2_SVM(STGI, l2_stgi) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_clgi) { L2_SVM(CLGI, l2_clgi) };
-FIXTURE_VARIANT_ADD(trigger, svm_l2_invlpg) { L2_SVM(INVLPG, invlpg_exit) };
-
-FIXTURE_VARIANT_ADD(trigger, svm_l2_invpcid) {
-	L2_SVM(INVPCID, invpcid_exit),
-	.unavailable = no_invpcid,
-};
-
-FIXTURE_VARIANT_ADD(trigger, svm_l2_shutdown) {
-	L2_SVM(SHUTDOWN, l2_triple_fault),
-	.setup = init_gates,
-};
-
-FIXTURE_VARIANT_ADD(trigger, svm_l2_invalid_state) {
-	L2_SVM(ERR, l2_nop),
-	.l2_prepare = svm_prepare_invalid_state,
-	.kvm_may_check = true,
-};
-
-/* L1 executes it, too, to enter L2. */
-FIXTURE_VARIANT_ADD(trigger, svm_l2_vmrun) {
-	L2_SVM(VMRUN, l2_vmrun),
-	.times = 2,
-};
-
-FIXTURE_VARIANT_ADD(trigger, svm_l2_vintr) {
-	L2_SVM(VINTR, l2_nop),
-	.l2_rflags = EFLAGS_IF,
-	.int_ctl = V_IRQ_MASK | V_INTR_PRIO_MASK,
-};
-
-FIXTURE_VARIANT_ADD(trigger, l2_de) { L2_EXCEPTION(DE_VECTOR, l2_divide) };
-FIXTURE_VARIANT_ADD(trigger, l2_db) { L2_EXCEPTION(DB_VECTOR, single_step_exit) };
-FIXTURE_VARIANT_ADD(trigger, l2_bp) { L2_EXCEPTION(BP_VECTOR, l2_int3) };
-FIXTURE_VARIANT_ADD(trigger, l2_ud) { L2_EXCEPTION(UD_VECTOR, l2_ud2) };
-FIXTURE_VARIANT_ADD(trigger, l2_nm) { L2_EXCEPTION(NM_VECTOR, l2_use_fpu) };
-
-FIXTURE_VARIANT_ADD(trigger, l2_df) {
-	L2_EXCEPTION(DF_VECTOR, l2_double_fault),
-	.setup = init_gates_but_df,
-};
-
-FIXTURE_VARIANT_ADD(trigger, l2_np) {
-	L2_EXCEPTION(NP_VECTOR, l2_not_present),
-	.setup = init_gates,
-};
-
-FIXTURE_VARIANT_ADD(trigger, l2_ss) { L2_EXCEPTION(SS_VECTOR, l2_load_ss_not_present) };
-FIXTURE_VARIANT_ADD(trigger, l2_gp) { L2_EXCEPTION(GP_VECTOR, l2_write_noncanonical) };
-FIXTURE_VARIANT_ADD(trigger, l2_pf) { L2_EXCEPTION(PF_VECTOR, l2_write_unmapped) };
-FIXTURE_VARIANT_ADD(trigger, l2_mf) { L2_EXCEPTION(MF_VECTOR, l2_divide_x87) };
-
-FIXTURE_VARIANT_ADD(trigger, l2_xm) {
-	L2_EXCEPTION(XM_VECTOR, l2_divide_sse),
-	.setup = set_osxmmexcpt,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_interrupt_window) {
-	L2_VMX(INTERRUPT_WINDOW, l2_nop),
-	.l2_rflags = EFLAGS_IF,
-	.cpu = CPU_BASED_INTR_WINDOW_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_nmi_window) {
-	L2_VMX(NMI_WINDOW, l2_nop),
-	.pin = PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS,
-	.cpu = CPU_BASED_NMI_WINDOW_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_triple_fault) {
-	L2_VMX(TRIPLE_FAULT, l2_triple_fault),
-	.setup = init_gates,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_task_switch) {
-	L2_VMX(TASK_SWITCH, NULL),
-	.setup = init_l2_32bit,
-	.l2_prepare = vmx_prepare_32bit,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_invalid_state) {
-	L2_VMX(INVALID_STATE, l2_nop),
-	.l2_prepare = vmx_prepare_invalid_state,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_monitor_trap_flag) {
-	L2_VMX(MONITOR_TRAP_FLAG, l2_nop),
-	.cpu = CPU_BASED_MONITOR_TRAP,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_hlt) {
-	L2_VMX(HLT, l2_hlt),
-	.cpu = CPU_BASED_HLT_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_invlpg) {
-	L2_VMX(INVLPG, invlpg_exit),
-	.cpu = CPU_BASED_INVLPG_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_invpcid) {
-	L2_VMX(INVPCID, invpcid_exit),
-	.unavailable = no_invpcid,
-	.cpu = CPU_BASED_INVLPG_EXITING,
-	.cpu2 = SECONDARY_EXEC_ENABLE_INVPCID,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_rdpmc) {
-	L2_VMX(RDPMC, l2_rdpmc),
-	.cpu = CPU_BASED_RDPMC_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_rdtsc) {
-	L2_VMX(RDTSC, l2_rdtsc),
-	.cpu = CPU_BASED_RDTSC_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_rdtscp) {
-	L2_VMX(RDTSCP, l2_rdtscp),
-	.cpu = CPU_BASED_RDTSC_EXITING,
-	.cpu2 = SECONDARY_EXEC_ENABLE_RDTSCP,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_rdrand) {
-	L2_VMX(RDRAND, l2_rdrand),
-	.cpu2 = SECONDARY_EXEC_RDRAND_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_rdseed) {
-	L2_VMX(RDSEED, l2_rdseed),
-	.cpu2 = SECONDARY_EXEC_RDSEED_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_read_cr3) {
-	L2_VMX(CR_ACCESS, l2_read_cr3),
-	.cpu = CPU_BASED_CR3_STORE_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_write_cr3) {
-	L2_VMX(CR_ACCESS, l2_write_cr3),
-	.setup = save_cr3,
-	.cpu = CPU_BASED_CR3_LOAD_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_read_cr8) {
-	L2_VMX(CR_ACCESS, l2_read_cr8),
-	.cpu = CPU_BASED_CR8_STORE_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_write_cr8) {
-	L2_VMX(CR_ACCESS, l2_write_cr8),
-	.cpu = CPU_BASED_CR8_LOAD_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_read_dr0) {
-	L2_VMX(DR_ACCESS, l2_read_dr0),
-	.cpu = CPU_BASED_MOV_DR_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_write_dr7) {
-	L2_VMX(DR_ACCESS, l2_write_dr7),
-	.cpu = CPU_BASED_MOV_DR_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_mwait) {
-	L2_VMX(MWAIT_INSTRUCTION, mwait_exit),
-	.cpu = CPU_BASED_MWAIT_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_monitor) {
-	L2_VMX(MONITOR_INSTRUCTION, monitor_exit),
-	.cpu = CPU_BASED_MONITOR_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_pause) {
-	L2_VMX(PAUSE_INSTRUCTION, l2_pause),
-	.cpu = CPU_BASED_PAUSE_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_tpr_below_threshold) {
-	L2_VMX(TPR_BELOW_THRESHOLD, l2_write_cr8),
-	.l2_prepare = vmx_prepare_tpr_shadow,
-	.cpu = CPU_BASED_TPR_SHADOW,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_apic_access) {
-	L2_VMX(APIC_ACCESS, l2_apic_access),
-	.l2_prepare = vmx_prepare_apic_access,
-	.cpu2 = SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_sgdt) {
-	L2_VMX(GDTR_IDTR, l2_sgdt),
-	.cpu2 = SECONDARY_EXEC_DESC,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_lidt) {
-	L2_VMX(GDTR_IDTR, l2_lidt),
-	.cpu2 = SECONDARY_EXEC_DESC,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_sldt) {
-	L2_VMX(LDTR_TR, l2_sldt),
-	.cpu2 = SECONDARY_EXEC_DESC,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_str) {
-	L2_VMX(LDTR_TR, l2_str),
-	.cpu2 = SECONDARY_EXEC_DESC,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_wbinvd) {
-	L2_VMX(WBINVD, wbinvd_exit),
-	.cpu2 = SECONDARY_EXEC_WBINVD_EXITING,
-};
-
-FIXTURE_VARIANT_ADD(trigger, vmx_l2_vmfunc) {
-	L2_VMX(VMFUNC, l2_vmfunc),
-	.cpu2 = SECONDARY_EXEC_ENABLE_VMFUNC,
-};
-
-/* The controls that this needs and KVM does not offer L1. */
-static bool kvm_lacks_vmx_controls(FIXTURE_VARIANT(trigger) const *trigger)
+static bool has_invpcid(void)
 {
-	static const struct {
-		u32 msr;
-		size_t offset;
-	} controls[] = {
-		{ MSR_IA32_VMX_TRUE_PINBASED_CTLS, offsetof(FIXTURE_VARIANT(trigger), pin) },
-		{ MSR_IA32_VMX_TRUE_PROCBASED_CTLS, offsetof(FIXTURE_VARIANT(trigger), cpu) },
-		{ MSR_IA32_VMX_PROCBASED_CTLS2, offsetof(FIXTURE_VARIANT(trigger), cpu2) },
-	};
-	u32 needed, allowed;
-	int i;
+	return kvm_cpu_has(X86_FEATURE_INVPCID);
+}
 
-	for (i = 0; i < ARRAY_SIZE(controls); i++) {
-		needed = *(u32 *)((void *)trigger + controls[i].offset);
-		allowed = kvm_get_feature_msr(controls[i].msr) >> 32;
-		if (needed & ~allowed)
-			return true;
-	}
+static bool has_umip_emulation(void)
+{
+	return kvm_cpu_has(X86_FEATURE_UMIP) && !this_cpu_has(X86_FEATURE_UMIP);
+}
+
+#define VMX(reason)	.on_vmx = true, .vmx = EXIT_REASON_##reason
+#define SVM(code)	.on_svm = true, .svm = (u32)SVM_EXIT_##code
+#define EXCEPTION(v)	.on_vmx = true, .vmx = EXIT_REASON_EXCEPTION_NMI, \
+			.on_svm = true, .svm = SVM_EXIT_EXCP_BASE + v##_VECTOR, \
+			.is_exception = true, .vector = v##_VECTOR
+#define L1(fn)		.exit = fn
+#define SETUP(fn)	.setup = fn
+#define HOST(fn)	.host_setup = fn
+#define PREPARE(fn)	.l2_prepare = fn
+#define ON(...)		.on = { __VA_ARGS__ }
+#define OFF(...)	.off = { __VA_ARGS__ }
+#define TDP		ON("ept", "npt")
+#define SHADOW		OFF("ept", "npt")
+#define NO_APICV	OFF("enable_apicv", "avic")
+#define HAS(feature)	.available = has_##feature, .what = #feature
+#define AT_LEAST	.at_least = true
+#define HOST_MAY_ADD	.host_may_add = true
+#define CPU(control)	.cpu = CPU_BASED_##control
+#define CPU2(control)	.cpu2 = SECONDARY_EXEC_##control
+#define VMX_ON(fn)	.setup = fn, .nested = true
+#define SVM_ON		.setup = l1_enable_svm, .nested = true, OFF(NULL, "vls")
+#define UMIP		.setup = umip_setup, HAS(umip_emulation)
+#define L2(fn)		.exit = fn, .l2 = true, .nested = true
+#define L2_32BIT(insns)	.code32 = insns, .code32_size = sizeof(insns) - 1, L2(NULL)
+
+static const struct trigger triggers[] = {
+	{ "cpuid", VMX(CPUID), SVM(CPUID), L1(cpuid_exit) },
+	{ "io_in", VMX(IO_INSTRUCTION), SVM(IOIO), L1(io_in_exit) },
+	{ "io_out", VMX(IO_INSTRUCTION), SVM(IOIO), L1(io_out_exit) },
+	{ "rdmsr", VMX(MSR_READ), SVM(MSR), L1(rdmsr_exit) },
+	{ "wrmsr", VMX(MSR_WRITE), SVM(MSR), L1(wrmsr_exit), SETUP(wrmsr_setup) },
+	{ "wrmsr_fastpath", VMX(MSR_WRITE), SVM(MSR), L1(tsc_deadline_exit),
+	  SETUP(tsc_deadline_setup) },
+	{ "hypercall", VMX(VMCALL), SVM(VMMCALL), L1(hypercall_exit) },
+	{ "hlt", VMX(HLT), SVM(HLT), .svm_or = SVM_EXIT_IDLE_HALT, L1(halt_exit),
+	  SETUP(timer_setup) },
+	{ "interrupt_window", VMX(INTERRUPT_WINDOW), SVM(VINTR), L1(interrupt_window_exit),
+	  SETUP(x2apic_enable), NO_APICV },
+	{ "nmi_window", VMX(NMI_WINDOW), SVM(IRET), L1(send_nmi), SETUP(x2apic_enable),
+	  ON("vnmi"), OFF(NULL, "vnmi") },
+	{ "external_interrupt", VMX(EXTERNAL_INTERRUPT), SVM(INTR), L1(external_interrupt_exit),
+	  SETUP(enable_interrupts), HOST(start_host_timer), AT_LEAST },
+	{ "preemption_timer", VMX(PREEMPTION_TIMER), L1(preemption_timer_exit),
+	  SETUP(timer_setup), ON("preemption_timer"), AT_LEAST },
+	{ "pml_full", VMX(PML_FULL), L1(pml_full_exit), HOST(log_dirty_pages), ON("pml"),
+	  AT_LEAST },
+	{ "apic_write", VMX(APIC_WRITE), L1(apic_write_exit), SETUP(xapic_enable),
+	  ON("enable_apicv") },
+	{ "eoi_induced", VMX(EOI_INDUCED), L1(eoi_exit), SETUP(eoi_setup), ON("enable_apicv") },
+
+	/* EPT violations without mmio_caching */
+	{ "mmio", VMX(EPT_MISCONFIG), SVM(NPF), .vmx_or = EXIT_REASON_EPT_VIOLATION,
+	  L1(mmio_exit), TDP, HOST_MAY_ADD },
+	{ "first_touch", VMX(EPT_VIOLATION), SVM(NPF), L1(touch_page), TDP, HOST_MAY_ADD },
+	{ "first_touch_shadow", EXCEPTION(PF), L1(touch_page), SHADOW, HOST_MAY_ADD },
+	{ "invlpg", VMX(INVLPG), SVM(INVLPG), L1(invlpg_exit), SHADOW },
+	{ "invpcid", VMX(INVPCID), SVM(INVPCID), L1(invpcid), SHADOW, HAS(invpcid) },
+
+	{ "invd", VMX(INVD), SVM(INVD), L1(invd) },
+	{ "wbinvd", VMX(WBINVD), SVM(WBINVD), L1(wbinvd_exit) },
+	{ "monitor", VMX(MONITOR_INSTRUCTION), SVM(MONITOR), L1(monitor) },
+	{ "mwait", VMX(MWAIT_INSTRUCTION), SVM(MWAIT), L1(mwait) },
+	{ "xsetbv", VMX(XSETBV), SVM(XSETBV), L1(xsetbv_exit), SETUP(xsetbv_setup),
+	  HAS(xsave) },
+	{ "rdpmc", VMX(RDPMC), SVM(RDPMC), L1(rdpmc_exit),
+	  OFF("enable_mediated_pmu", "enable_mediated_pmu") },
+	{ "umip_sgdt", VMX(GDTR_IDTR), L1(sgdt), UMIP },
+	{ "umip_sldt", VMX(LDTR_TR), L1(sldt), UMIP },
+	{ "rsm", SVM(RSM), L1(rsm) },
+	{ "skinit", SVM(SKINIT), L1(skinit) },
+	{ "vmload", SVM(VMLOAD), L1(vmload), SVM_ON },
+	{ "vmsave", SVM(VMSAVE), L1(vmsave), SVM_ON },
+	/* With shadow paging, KVM intercepts all writes; they have precedence. */
+	{ "cr0_sel_write", SVM(CR0_SEL_WRITE), L1(cr0_write_exit), TDP },
+	{ "cr0_write", VMX(CR_ACCESS), L1(cr0_write_exit) },
+	{ "cr4_write", VMX(CR_ACCESS), SVM(WRITE_CR4), L1(cr4_write_exit) },
+
+	{ "ud2", EXCEPTION(UD), L1(ud2_exit) },
+	{ "single_step", EXCEPTION(DB), L1(single_step) },
+	{ "guest_debug_int3", EXCEPTION(BP), L1(int3), HOST(guest_debug) },
+	{ "guest_debug_watchpoint", EXCEPTION(DB), L1(watchpoint_exit), HOST(guest_debug) },
+	/* Without debugging, KVM lets go of the debug registers until the next exit. */
+	{ "guest_debug_dr_write", VMX(DR_ACCESS), SVM(WRITE_DR0), L1(write_dr0),
+	  HOST(guest_debug) },
+
+	{ "vmclear", VMX(VMCLEAR), L1(vmclear_exit), VMX_ON(l1_vmxon) },
+	{ "vmptrld", VMX(VMPTRLD), L1(vmptrld_exit), VMX_ON(vmptrld_setup) },
+	{ "vmptrst", VMX(VMPTRST), L1(vmptrst_exit), VMX_ON(vmptrld_setup) },
+	{ "vmread", VMX(VMREAD), L1(vmread_exit), VMX_ON(vmptrld_setup) },
+	{ "vmwrite", VMX(VMWRITE), L1(vmwrite_exit), VMX_ON(vmptrld_setup) },
+	{ "vmlaunch", VMX(VMLAUNCH), L1(vmlaunch_exit), VMX_ON(l1_vmxon) },
+	{ "vmresume", VMX(VMRESUME), L1(vmresume_exit), VMX_ON(l1_vmxon) },
+	{ "vmxoff", VMX(VMOFF), L1(vmxoff_vmxon_exit), VMX_ON(l1_vmxon) },
+	{ "vmxon", VMX(VMON), L1(vmxoff_vmxon_exit), VMX_ON(l1_vmxon) },
+	{ "invept", VMX(INVEPT), L1(invept_exit), VMX_ON(l1_vmxon) },
+	{ "invvpid", VMX(INVVPID), L1(invvpid_exit), VMX_ON(l1_vmxon) },
+
+	{ "l2_read_cr0", SVM(READ_CR0), L2(read_cr0) },
+	{ "l2_write_cr0", SVM(WRITE_CR0), L2(write_cr0) },
+	{ "l2_read_cr2", SVM(READ_CR2), L2(read_cr2) },
+	{ "l2_write_cr2", SVM(WRITE_CR2), L2(write_cr2) },
+	{ "l2_read_cr3", VMX(CR_ACCESS), SVM(READ_CR3), L2(read_cr3), CPU(CR3_STORE_EXITING) },
+	{ "l2_write_cr3", VMX(CR_ACCESS), SVM(WRITE_CR3), L2(write_cr3), SETUP(save_cr3),
+	  CPU(CR3_LOAD_EXITING) },
+	{ "l2_read_cr4", SVM(READ_CR4), L2(read_cr4) },
+	{ "l2_write_cr4", SVM(WRITE_CR4), L2(write_cr4) },
+	{ "l2_read_cr8", VMX(CR_ACCESS), SVM(READ_CR8), L2(read_cr8), CPU(CR8_STORE_EXITING) },
+	{ "l2_write_cr8", VMX(CR_ACCESS), SVM(WRITE_CR8), L2(write_cr8), CPU(CR8_LOAD_EXITING) },
+	{ "l2_read_dr0", VMX(DR_ACCESS), SVM(READ_DR0), L2(read_dr0), CPU(MOV_DR_EXITING) },
+	{ "l2_write_dr0", SVM(WRITE_DR0), L2(write_dr0) },
+	{ "l2_read_dr1", SVM(READ_DR1), L2(read_dr1) },
+	{ "l2_write_dr1", SVM(WRITE_DR1), L2(write_dr1) },
+	{ "l2_read_dr2", SVM(READ_DR2), L2(read_dr2) },
+	{ "l2_write_dr2", SVM(WRITE_DR2), L2(write_dr2) },
+	{ "l2_read_dr3", SVM(READ_DR3), L2(read_dr3) },
+	{ "l2_write_dr3", SVM(WRITE_DR3), L2(write_dr3) },
+	/* These two are aliases, which may report what they stand for. */
+	{ "l2_read_dr4", SVM(READ_DR4), .svm_or = SVM_EXIT_READ_DR6, L2(read_dr4) },
+	{ "l2_write_dr4", SVM(WRITE_DR4), .svm_or = SVM_EXIT_WRITE_DR6, L2(write_dr4) },
+	{ "l2_read_dr5", SVM(READ_DR5), .svm_or = SVM_EXIT_READ_DR7, L2(read_dr5) },
+	{ "l2_write_dr5", SVM(WRITE_DR5), .svm_or = SVM_EXIT_WRITE_DR7, L2(write_dr5) },
+	{ "l2_read_dr6", SVM(READ_DR6), L2(read_dr6) },
+	{ "l2_write_dr6", SVM(WRITE_DR6), L2(write_dr6) },
+	{ "l2_read_dr7", SVM(READ_DR7), L2(read_dr7) },
+	{ "l2_write_dr7", VMX(DR_ACCESS), SVM(WRITE_DR7), L2(write_dr7), CPU(MOV_DR_EXITING) },
+
+	{ "l2_sidt", SVM(IDTR_READ), L2(sidt) },
+	{ "l2_sgdt", VMX(GDTR_IDTR), SVM(GDTR_READ), L2(sgdt), CPU2(DESC) },
+	{ "l2_sldt", VMX(LDTR_TR), SVM(LDTR_READ), L2(sldt), CPU2(DESC) },
+	{ "l2_str", VMX(LDTR_TR), SVM(TR_READ), L2(str), CPU2(DESC) },
+	{ "l2_lidt", VMX(GDTR_IDTR), SVM(IDTR_WRITE), L2(lidt), CPU2(DESC) },
+	{ "l2_lgdt", SVM(GDTR_WRITE), L2(lgdt) },
+	{ "l2_lldt", SVM(LDTR_WRITE), L2(lldt) },
+	{ "l2_ltr", SVM(TR_WRITE), L2(ltr) },
+
+	{ "l2_rdtsc", VMX(RDTSC), SVM(RDTSC), L2(rdtsc_exit), CPU(RDTSC_EXITING) },
+	{ "l2_rdtscp", VMX(RDTSCP), SVM(RDTSCP), L2(rdtscp_exit), CPU(RDTSC_EXITING),
+	  CPU2(ENABLE_RDTSCP) },
+	{ "l2_rdpmc", VMX(RDPMC), SVM(RDPMC), L2(rdpmc_exit), CPU(RDPMC_EXITING) },
+	{ "l2_rdrand", VMX(RDRAND), L2(rdrand), CPU2(RDRAND_EXITING) },
+	{ "l2_rdseed", VMX(RDSEED), L2(rdseed), CPU2(RDSEED_EXITING) },
+	{ "l2_hlt", VMX(HLT), L2(hlt_exit), CPU(HLT_EXITING) },
+	{ "l2_pause", VMX(PAUSE_INSTRUCTION), SVM(PAUSE), L2(pause_exit), CPU(PAUSE_EXITING) },
+	{ "l2_monitor", VMX(MONITOR_INSTRUCTION), SVM(MONITOR), L2(monitor), CPU(MONITOR_EXITING) },
+	{ "l2_mwait", VMX(MWAIT_INSTRUCTION), SVM(MWAIT), L2(mwait), CPU(MWAIT_EXITING) },
+	{ "l2_wbinvd", VMX(WBINVD), SVM(WBINVD), L2(wbinvd_exit), CPU2(WBINVD_EXITING) },
+	{ "l2_invlpg", VMX(INVLPG), SVM(INVLPG), L2(invlpg_exit), CPU(INVLPG_EXITING) },
+	{ "l2_invpcid", VMX(INVPCID), SVM(INVPCID), L2(invpcid), CPU(INVLPG_EXITING),
+	  CPU2(ENABLE_INVPCID), HAS(invpcid) },
+	{ "l2_invlpga", SVM(INVLPGA), L2(invlpga) },
+	{ "l2_pushf", SVM(PUSHF), L2(pushf) },
+	{ "l2_popf", SVM(POPF), L2(popf) },
+	{ "l2_iret", SVM(IRET), L2(iret) },
+	{ "l2_swint", SVM(SWINT), L2(swint) },
+	{ "l2_icebp", SVM(ICEBP), L2(icebp) },
+	{ "l2_stgi", SVM(STGI), L2(stgi_exit) },
+	{ "l2_clgi", SVM(CLGI), L2(clgi_exit) },
+	/* L1 executes it, too, to enter L2. */
+	{ "l2_vmrun", SVM(VMRUN), L2(vmrun), .times = 2 },
+	{ "l2_vmfunc", VMX(VMFUNC), L2(vmfunc), CPU2(ENABLE_VMFUNC) },
+	{ "l2_tpr_below_threshold", VMX(TPR_BELOW_THRESHOLD), L2(write_cr8),
+	  PREPARE(prepare_tpr_shadow), CPU(TPR_SHADOW) },
+	{ "l2_apic_access", VMX(APIC_ACCESS), L2(apic_access), PREPARE(prepare_apic_access),
+	  CPU2(VIRTUALIZE_APIC_ACCESSES) },
+
+	{ "l2_interrupt_window", VMX(INTERRUPT_WINDOW), SVM(VINTR), L2(nop),
+	  .l2_rflags = EFLAGS_IF, CPU(INTR_WINDOW_EXITING),
+	  .int_ctl = V_IRQ_MASK | V_INTR_PRIO_MASK },
+	{ "l2_nmi_window", VMX(NMI_WINDOW), L2(nop),
+	  .pin = PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS, CPU(NMI_WINDOW_EXITING) },
+	{ "l2_monitor_trap_flag", VMX(MONITOR_TRAP_FLAG), L2(nop), CPU(MONITOR_TRAP) },
+	{ "l2_task_switch", VMX(TASK_SWITCH), L2_32BIT("\xea\0\0\0\0\x18\0") },	/* ljmp $0x18, $0 */
+	/* After a shutdown, all of SVM's state is undefined. */
+	{ "l2_triple_fault", VMX(TRIPLE_FAULT), SVM(SHUTDOWN), L2(triple_fault),
+	  SETUP(init_gates), .once = true },
+	{ "l2_invalid_state", VMX(INVALID_STATE), SVM(ERR), L2(nop),
+	  PREPARE(prepare_invalid_state), .kvm_may_check = true },
+
+	{ "l2_de", EXCEPTION(DE), L2(divide) },
+	{ "l2_db", EXCEPTION(DB), L2(single_step) },
+	{ "l2_bp", EXCEPTION(BP), L2(int3) },
+	{ "l2_of", EXCEPTION(OF), L2_32BIT("\xce"), .l2_rflags = EFLAGS_OF },	/* into */
+	{ "l2_br", EXCEPTION(BR),					/* bound %esp, 0 */
+	  L2_32BIT("\x62\x25\0\0\0\0") },
+	{ "l2_ud", EXCEPTION(UD), L2(ud2_exit) },
+	{ "l2_nm", EXCEPTION(NM), L2(use_fpu) },
+	{ "l2_df", EXCEPTION(DF), L2(double_fault), SETUP(init_gates) },
+	{ "l2_ts", EXCEPTION(TS), L2(swint_not_present), SETUP(init_gates_ts),
+	  PREPARE(prepare_empty_tss) },
+	{ "l2_np", EXCEPTION(NP), L2(swint_not_present), SETUP(init_gates) },
+	{ "l2_ss", EXCEPTION(SS), L2(load_ss_not_present) },
+	{ "l2_gp", EXCEPTION(GP), L2(write_noncanonical) },
+	/* With shadow paging, KVM needs page faults, too. */
+	{ "l2_pf", EXCEPTION(PF), L2(write_unmapped), HOST_MAY_ADD },
+	{ "l2_mf", EXCEPTION(MF), L2(divide_x87) },
+	{ "l2_ac", EXCEPTION(AC), L2_32BIT("\xa1\1\0\0\0"),		/* mov 1, %eax */
+	  .cpl = 3, .l2_rflags = EFLAGS_AC },
+	{ "l2_xm", EXCEPTION(XM), L2(divide_sse), SETUP(set_osxmmexcpt) },
+};
+
+/*
+ * The host's side.  A case is a process, and tells the one that prints results.
+ */
+static struct {
+	u32 reason;
+	char why_not[96];
+} *result;
+
+static __printf(1, 2) int skip(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(result->why_not, sizeof(result->why_not), fmt, ap);
+	va_end(ap);
+
+	return KSFT_SKIP;
+}
+
+/* Return whether this is available, else skip it. */
+static bool is_available(const struct trigger *t)
+{
+	const char *on = t->on[host_cpu_is_amd], *off = t->off[host_cpu_is_amd];
+
+	if (on && !kvm_vendor_param_is_on(on))
+		skip("needs %s=1", on);
+	else if (off && kvm_vendor_param_is_on(off))
+		skip("needs %s=0", off);
+	else if (t->available && !t->available())
+		skip("needs %s", t->what);
+	else if (t->nested && !kvm_cpu_has(X86_FEATURE_VMX) && !kvm_cpu_has(X86_FEATURE_SVM))
+		skip("needs nested=1");
+	else if (t->l2 && !host_cpu_is_amd &&
+		 (t->pin & ~(kvm_get_feature_msr(MSR_IA32_VMX_TRUE_PINBASED_CTLS) >> 32) ||
+		  t->cpu & ~(kvm_get_feature_msr(MSR_IA32_VMX_TRUE_PROCBASED_CTLS) >> 32) ||
+		  t->cpu2 & ~(kvm_get_feature_msr(MSR_IA32_VMX_PROCBASED_CTLS2) >> 32)))
+		skip("needs a VMX control that KVM does not offer here");
+	else
+		return true;
 
 	return false;
 }
 
-static const char *why_unavailable(FIXTURE_VARIANT(trigger) const *trigger)
-{
-	if (!trigger_is_for_host(trigger))
-		return NULL;
-	if (!kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS))
-		return "needs KVM_CAP_X86_EXIT_COUNTERS";
-	if (trigger->paging == NEEDS_TDP && !kvm_is_tdp_enabled())
-		return "needs nested paging";
-	if (trigger->paging == NEEDS_SHADOW && kvm_is_tdp_enabled())
-		return "needs shadow paging";
-	if (trigger->unavailable && trigger->unavailable())
-		return trigger->unavailable();
-	if (!trigger->l2)
-		return NULL;
-	if (host_cpu_is_amd)
-		return kvm_cpu_has(X86_FEATURE_SVM) ? NULL : "needs nested SVM";
-	if (!kvm_cpu_has(X86_FEATURE_VMX))
-		return "needs nested VMX";
-	if (kvm_lacks_vmx_controls(trigger))
-		return "needs a VMX control that KVM does not offer here";
+/* With a comma before and after each, what the caller knows not to be intercepted. */
+static char *not_intercepted = "";
 
-	return NULL;
+static bool is_listed(const char *name, const char *list)
+{
+	char entry[64];
+
+	snprintf(entry, sizeof(entry), ",%s,", name);
+	return strstr(list, entry);
 }
 
-FIXTURE_SETUP(trigger)
+static enum stage run_to_stage(struct kvm_vcpu *vcpu, struct ucall *uc)
 {
-	const char *why_not = why_unavailable(variant);
-	typeof(self->vm->handlers) nested = 0;
+	unsigned long dirty[BITS_TO_LONGS(NR_PAGES)];
+	struct kvm_regs regs;
 
-	if (!trigger_is_for_host(variant))
-		SKIP(return, "needs %s", host_cpu_is_amd ? "VMX" : "SVM");
-	if (why_not) {
-		report(variant, why_not);
-		SKIP(return, "%s", why_not);
+	for (;;) {
+		if (run_to_ucall(vcpu, uc) != UCALL_SYNC) {
+			TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_DEBUG);
+			/* A watchpoint traps after the instruction, a breakpoint is one. */
+			vcpu_regs_get(vcpu, &regs);
+			regs.rip += vcpu->run->debug.arch.exception == BP_VECTOR;
+			vcpu_regs_set(vcpu, &regs);
+		} else if (uc->args[1] == STAGE_CLEAN) {
+			kvm_vm_get_dirty_log(vcpu->vm, PAGES_MEMSLOT, dirty);
+		} else {
+			return uc->args[1];
+		}
 	}
-
-	self->vm = vm_create(1);
-	vm_enable_cap(self->vm, KVM_CAP_X86_EXIT_COUNTERS,
-		      KVM_X86_EXIT_COUNTERS_CPUID);
-	self->vcpu = vm_vcpu_add(self->vm, 0, guest_code);
-	if (kvm_has_cap(KVM_CAP_TSC_DEADLINE_TIMER))
-		vcpu_set_cpuid_feature(self->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
-
-	vm_install_exception_handler(self->vm, NMI_VECTOR, nmi_handler);
-	vm_install_exception_handler(self->vm, IRQ_VECTOR, irq_handler);
-	vm_install_exception_handler(self->vm, DB_VECTOR, db_handler);
-	vm_install_exception_handler(self->vm, BP_VECTOR, do_nothing);
-	vm_install_exception_handler(self->vm, DF_VECTOR, df_handler);
-	vm_install_exception_handler(self->vm, SWINT_VECTOR, do_nothing);
-
-	virt_pg_map(self->vm, MMIO_GVA, MMIO_GPA);
-	/* Anonymous memory is not backed by huge pages: one exit maps one page. */
-	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, PAGES_GPA,
-				    PAGES_MEMSLOT, NR_PAGES, 0);
-	virt_map(self->vm, PAGES_GVA, PAGES_GPA, NR_PAGES);
-
-	if (host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_SVM)) {
-		vcpu_alloc_svm(self->vm, &nested);
-	} else if (!host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_VMX)) {
-		prepare_virtualize_apic_accesses(vcpu_alloc_vmx(self->vm, &nested),
-						 self->vm);
-		l2_page_directory_gpa = addr_gva2gpa(self->vm, (u64)l2_page_directory);
-		l2_32bit_page_gpa = addr_gva2gpa(self->vm, (u64)l2_32bit_page);
-		sync_global_to_guest(self->vm, l2_page_directory_gpa);
-		sync_global_to_guest(self->vm, l2_32bit_page_gpa);
-	}
-
-	vcpu_args_set(self->vcpu, 3, variant, nested, trigger_reason(variant));
-	if (variant->host_setup)
-		variant->host_setup(self->vcpu);
-
-	exit_trace_start();
 }
 
-FIXTURE_TEARDOWN(trigger)
+/* How often @exits have what @t triggers. */
+static u64 count_triggered(const struct trigger *t, const struct exit_counters *exits)
 {
-	exit_trace_stop();
-	kvm_vm_free(self->vm);
-}
-
-static void assert_delta(FIXTURE_VARIANT(trigger) const *trigger, const char *what, u64 delta,
-			 u64 want)
-{
-	TEST_ASSERT(delta == want || (trigger->at_least && delta > want),
-		    "%s: counted %lu exits, wanted %s%lu", what, delta,
-		    trigger->at_least ? "at least " : "", want);
-}
-
-static void print_deltas(const struct snapshot *before, const struct snapshot *after)
-{
-	u64 delta;
+	u64 vectors = 0, n = exits->exits[exit_bucket(trigger_reason(t))];
 	int i;
 
-	for (i = 0; i < NR_EXIT_BUCKETS; i++) {
-		u32 reason = exit_bucket_to_reason(i);
-
-		delta = after->counters.exits[i] - before->counters.exits[i];
-		if (delta)
-			ksft_print_msg("exit reason 0x%x (%s): %lu\n", reason,
-				       exit_reason_name(reason), delta);
+	if (other_reason(t)) {
+		result->reason = n ? trigger_reason(t) : other_reason(t);
+		n += exits->exits[exit_bucket(other_reason(t))];
 	}
-}
-
-#define NOT_INTERCEPTED		"the emulated processor does not intercept it"
-#define KVM_CHECKS		"KVM finds it before the processor does"
-
-/*
- * Real processors intercept all that they must, those that software emulates may
- * not.  Let the oracle and the stat exits prove that there was no exit to count.
- */
-static bool processor_lacks_intercept(FIXTURE_VARIANT(trigger) const *trigger,
-				      const struct snapshot *snapshot)
-{
-	int bucket = exit_bucket(trigger_reason(trigger));
-
-	if (!this_cpu_has(X86_FEATURE_HYPERVISOR) || snapshot->counters.exits[bucket])
-		return false;
-
-	assert_oracle_agrees(snapshot);
-	TEST_ASSERT_EQ(sum_of_reasons(snapshot), snapshot->exits);
-	return true;
-}
-
-TEST_F(trigger, is_counted_once)
-{
-	u32 reason = trigger_reason(variant);
-	const char *name = exit_reason_name(reason);
-	u64 want = NR_TRIGGERS * (variant->times ?: 1);
-	u64 total, interrupts, delta, vectors = 0;
-	struct snapshot before, after;
-	enum stage stage;
-	struct ucall uc;
-	int i, bucket;
-
-	TEST_ASSERT_EQ(run_to_stage(self->vcpu, &uc), STAGE_TOTAL);
-
-	stage = run_to_stage(self->vcpu, &uc);
-	take_snapshot(self->vcpu, &before);
-	if (stage == STAGE_NOT_INTERCEPTED) {
-		TEST_ASSERT(processor_lacks_intercept(variant, &before),
-			    "%s: L2 did not exit", name);
-		report(variant, NOT_INTERCEPTED);
-		SKIP(return, NOT_INTERCEPTED);
-	}
-	TEST_ASSERT_EQ(stage, STAGE_READY);
-
-	TEST_ASSERT_EQ(run_to_stage(self->vcpu, &uc), STAGE_TRIGGERED);
-	take_snapshot(self->vcpu, &after);
-
-	print_deltas(&before, &after);
-
 	/* The ucall is an I/O exit, too. */
-	bucket = exit_bucket(reason);
-	delta = after.counters.exits[bucket] - before.counters.exits[bucket];
-	if (reason == io_exit_reason())
-		delta--;
+	if (!t->is_exception)
+		return n - (trigger_reason(t) == io_exit_reason());
 
-	if (!delta && variant->kvm_may_check) {
-		assert_oracle_agrees(&after);
-		TEST_ASSERT_EQ(sum_of_reasons(&after), after.exits);
-		report(variant, KVM_CHECKS);
-		SKIP(return, KVM_CHECKS);
-	}
-
-	if (!delta && processor_lacks_intercept(variant, &after)) {
-		report(variant, NOT_INTERCEPTED);
-		SKIP(return, NOT_INTERCEPTED);
-	}
-
+	/* On VMX, the reason covers all vectors. */
 	for (i = 0; i < NR_EXCEPTION_VECTORS; i++)
-		vectors += after.counters.exceptions[i] - before.counters.exceptions[i];
+		vectors += exits->exceptions[i];
+	TEST_ASSERT(host_cpu_is_amd || n == vectors, "Counted %lu exceptions, %lu vectors", n,
+		    vectors);
 
-	if (!variant->is_exception) {
-		assert_delta(variant, name, delta, want);
-	} else {
-		/* The reason covers all vectors on VMX, and just this one on SVM. */
-		assert_delta(variant, name, delta,
-			     host_cpu_is_amd ? want : vectors);
-		assert_delta(variant, "This vector",
-			     after.counters.exceptions[variant->vector] -
-			     before.counters.exceptions[variant->vector], want);
+	return exits->exceptions[t->vector];
+}
+
+static struct kvm_vm *create_vm(const struct trigger *t, struct kvm_vcpu **vcpu)
+{
+	struct kvm_vm *vm = vm_create_with_exit_counters(1, KVM_X86_EXIT_COUNTERS_CPUID);
+	typeof(vm->handlers) nested = 0;
+
+	*vcpu = vm_vcpu_add(vm, 0, guest_code);
+	if (kvm_has_cap(KVM_CAP_TSC_DEADLINE_TIMER))
+		vcpu_set_cpuid_feature(*vcpu, X86_FEATURE_TSC_DEADLINE_TIMER);
+
+	vm_install_exception_handler(vm, NMI_VECTOR, nmi_handler);
+	vm_install_exception_handler(vm, IRQ_VECTOR, irq_handler);
+	vm_install_exception_handler(vm, EOI_VECTOR, eoi_handler);
+	vm_install_exception_handler(vm, DB_VECTOR, resume_handler);
+	vm_install_exception_handler(vm, BP_VECTOR, resume_handler);
+	vm_install_exception_handler(vm, SWINT_VECTOR, resume_handler);
+
+	virt_pg_map(vm, MMIO_GPA, MMIO_GPA);
+	virt_pg_map(vm, IOAPIC_GPA, IOAPIC_GPA);
+	virt_pg_map(vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
+	/* Anonymous memory is not backed by huge pages: one exit maps one page. */
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, PAGES_GPA, PAGES_MEMSLOT,
+				    NR_PAGES, 0);
+	virt_map(vm, PAGES_GVA, PAGES_GPA, NR_PAGES);
+
+	if (host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_SVM))
+		vcpu_alloc_svm(vm, &nested);
+	else if (!host_cpu_is_amd && kvm_cpu_has(X86_FEATURE_VMX))
+		prepare_virtualize_apic_accesses(vcpu_alloc_vmx(vm, &nested), vm);
+
+	l2_32bit_gpas[0] = addr_gva2gpa(vm, (u64)&l2_32bit);
+	l2_32bit_gpas[1] = addr_gva2gpa(vm, (u64)&l2_32bit.pdptes);
+	sync_global_to_guest(vm, l2_32bit_gpas);
+	if (t->once) {
+		nr_triggers = 0;
+		sync_global_to_guest(vm, nr_triggers);
 	}
 
-	TEST_ASSERT_EQ(run_to_stage(self->vcpu, &uc), STAGE_TOTAL);
-	take_snapshot(self->vcpu, &after);
+	vcpu_args_set(*vcpu, 2, t, nested);
+	if (t->host_setup)
+		t->host_setup(*vcpu);
 
-	/*
-	 * The guest read the total last but for one read of external interrupts,
-	 * and the ucall.
-	 */
-	total = uc.args[2];
-	interrupts = after.counters.exits[exit_bucket(interrupt_exit_reason())] -
-		     uc.args[3];
-	TEST_ASSERT(sum_of_reasons(&after) == total + 2 + interrupts,
-		    "All reasons: counted %lu, the guest saw %lu before 2 others and %lu interrupts",
-		    sum_of_reasons(&after), total, interrupts);
+	return vm;
+}
 
-	/* No entry failed, and none was for KVM to emulate invalid guest state. */
-	TEST_ASSERT(sum_of_reasons(&after) == after.exits,
-		    "All reasons: counted %lu, the stat exits has %lu",
-		    sum_of_reasons(&after), after.exits);
+static int run_trigger(const struct trigger *t)
+{
+	struct exit_counters before, after, exits;
+	u64 want, n = 0, added, total;
+	struct kvm_vcpu *vcpu;
+	enum stage stage;
+	struct kvm_vm *vm;
+	struct ucall uc;
+	int i;
 
-	assert_oracle_agrees(&after);
-	report(variant, NULL);
+	if (!is_available(t))
+		return KSFT_SKIP;
+
+	vm = create_vm(t, &vcpu);
+	exit_trace_start();
+
+	TEST_ASSERT_EQ(run_to_stage(vcpu, &uc), STAGE_TOTAL);
+	stage = run_to_stage(vcpu, &uc);
+	nr_triggers = t->once ? 1 : NR_TRIGGERS;
+	sync_global_to_guest(vm, nr_triggers);
+	want = nr_triggers * (t->times ?: 1);
+
+	for (i = 0; i < MAX_STAGES; i++) {
+		vcpu_get_exit_counters(vcpu, &before);
+		if (stage == STAGE_NOT_INTERCEPTED)
+			break;
+		stage = run_to_stage(vcpu, &uc);
+		vcpu_get_exit_counters(vcpu, &after);
+
+		exits = exits_between(&before, &after);
+		n = count_triggered(t, &exits);
+		if (!t->host_may_add || n <= want)
+			break;
+	}
+
+	if (stage == STAGE_NOT_INTERCEPTED || !n) {
+		vcpu_get_exit_counters(vcpu, &after);
+		assert_counters_agree(&after);
+		if (is_listed(t->name, not_intercepted))
+			return skip("the emulated processor does not intercept it");
+		TEST_ASSERT(stage != STAGE_NOT_INTERCEPTED, "L2 exited for 0x%lx, wanted 0x%x (%s)",
+			    uc.args[2], trigger_reason(t), exit_reason_name(trigger_reason(t)));
+		if (t->kvm_may_check)
+			return skip("KVM finds it before the processor does");
+	}
+
+	TEST_ASSERT(n == want || (n > want && t->at_least), "%s: counted %lu exits, wanted %s%lu",
+		    exit_reason_name(trigger_reason(t)), n, t->at_least ? "at least " : "", want);
+
+	done = true;
+	sync_global_to_guest(vm, done);
+	TEST_ASSERT_EQ(run_to_stage(vcpu, &uc), STAGE_TOTAL);
+	vcpu_get_exit_counters(vcpu, &after);
+
+	/* The guest read the total last, and then made a ucall. */
+	total = uc.args[3] + 1;
+	added = unasked_exits(&after) - uc.args[2];
+	TEST_ASSERT(sum_exits(&after) >= total && sum_exits(&after) <= total + added,
+		    "All reasons: counted %lu, the guest saw %lu before a ucall, and up to %lu of the host",
+		    sum_exits(&after), uc.args[3], added);
+	assert_counters_agree(&after);
+
+	kvm_vm_free(vm);
+	return KSFT_PASS;
 }
 
 /*
- * Where the counters and the stat "exits" differ: without unrestricted guests, KVM
- * does not enter a guest whose state is invalid for VMX, but emulates it.  The stat
- * counts each attempt, the counters only VM-Exits that happened.
+ * Without unrestricted guests, KVM does not enter a guest whose state is invalid for VMX,
+ * but emulates it.  The stat "exits" counts each attempt, the counters what happened.
  */
-#define NR_EMULATED		8
-
 static void guest_out_forever(void)
 {
 	for (;;)
 		io_out_exit();
 }
 
-TEST(emulation_is_no_exit)
+static int emulation_is_no_exit(const struct trigger *unused)
 {
-	struct snapshot before, after;
+	struct exit_counters before, after, exits;
 	struct kvm_sregs sregs;
 	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm;
-	u64 emulated;
-	int i;
+	int unusable, i;
 
-	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
-	if (host_cpu_is_amd)
-		SKIP(return, "needs VMX");
-	if (get_kvm_intel_param_bool("unrestricted_guest"))
-		SKIP(return, "needs KVM without unrestricted guests");
+	if (host_cpu_is_amd || kvm_vendor_param_is_on("unrestricted_guest"))
+		return skip("needs VMX, and unrestricted_guest=0");
 
-	vm = vm_create_with_one_vcpu(&vcpu, guest_out_forever);
+	vm_create_with_one_vcpu(&vcpu, guest_out_forever);
 	exit_trace_start();
+
 	vcpu_run(vcpu);
-	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
 	vcpu_run_complete_io(vcpu);
-
 	vcpu_sregs_get(vcpu, &sregs);
-	sregs.tr.unusable = 1;
-	vcpu_sregs_set(vcpu, &sregs);
-	take_snapshot(vcpu, &before);
-	for (i = 0; i < NR_EMULATED; i++) {
-		vcpu_run(vcpu);
-		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
-	}
-	take_snapshot(vcpu, &after);
-
-	emulated = after.exits - before.exits;
-	TEST_ASSERT(emulated >= NR_EMULATED,
-		    "The stat exits counted %lu attempts, wanted at least %d", emulated,
-		    NR_EMULATED);
-	TEST_ASSERT(sum_of_reasons(&after) == sum_of_reasons(&before),
-		    "Counted %lu exits while KVM emulated", sum_of_reasons(&after) -
-		    sum_of_reasons(&before));
 
 	/* Once the state is valid again, both count the same. */
-	vcpu_run_complete_io(vcpu);
-	sregs.tr.unusable = 0;
-	vcpu_sregs_set(vcpu, &sregs);
-	take_snapshot(vcpu, &before);
-	for (i = 0; i < NR_EMULATED; i++) {
-		vcpu_run(vcpu);
-		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
-	}
-	take_snapshot(vcpu, &after);
-	TEST_ASSERT(sum_of_reasons(&after) - sum_of_reasons(&before) ==
-		    after.exits - before.exits,
-		    "Counted %lu exits, the stat exits counted %lu",
-		    sum_of_reasons(&after) - sum_of_reasons(&before),
-		    after.exits - before.exits);
+	for (unusable = 1; unusable >= 0; unusable--) {
+		sregs.tr.unusable = unusable;
+		vcpu_sregs_set(vcpu, &sregs);
 
-	assert_oracle_agrees(&after);
-	exit_trace_stop();
-	kvm_vm_free(vm);
-}
+		vcpu_get_exit_counters(vcpu, &before);
+		for (i = 0; i < NR_TRIGGERS; i++) {
+			vcpu_run(vcpu);
+			TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+		}
+		vcpu_run_complete_io(vcpu);
+		vcpu_get_exit_counters(vcpu, &after);
 
-/*
- * Coverage.  What no case triggers, by name, because not every kernel that this
- * test is for knows them all.
- */
-static const struct not_triggered {
-	const char *name;
-	const char *why;
-} not_triggered[] = {
-	/* VMX */
-	{ "INIT_SIGNAL",	"needs an INIT signal to the physical CPU" },
-	{ "SIPI_SIGNAL",	"needs a physical CPU that waits for a SIPI in the guest" },
-	{ "MSR_LOAD_FAIL",	"needs KVM to load an MSR with an invalid value" },
-	{ "MCE_DURING_VMENTRY",	"needs a machine check" },
-	{ "EOI_INDUCED",	"needs virtual-interrupt delivery" },
-	{ "APIC_WRITE",		"needs APIC-register virtualization" },
-	{ "ENCLS",		"needs SGX" },
-	{ "PML_FULL",		"needs page-modification logging" },
-	{ "XSAVES",		"needs KVM to intercept a supervisor state component" },
-	{ "XRSTORS",		"needs KVM to intercept a supervisor state component" },
-	{ "UMWAIT",		"needs WAITPKG" },
-	{ "TPAUSE",		"needs WAITPKG" },
-	{ "BUS_LOCK",		"needs bus-lock detection" },
-	{ "NOTIFY",		"needs a guest that stalls the CPU" },
-	{ "SEAMCALL",		"needs TDX" },
-	{ "TDCALL",		"needs TDX" },
-	{ "MSR_READ_IMM",	"needs RDMSR with an immediate operand" },
-	{ "MSR_WRITE_IMM",	"needs WRMSRNS with an immediate operand" },
-
-	/* SVM */
-	{ "read_dr4",		"needs an alias of DR6 that reports itself" },
-	{ "read_dr5",		"needs an alias of DR7 that reports itself" },
-	{ "write_dr4",		"needs an alias of DR6 that reports itself" },
-	{ "write_dr5",		"needs an alias of DR7 that reports itself" },
-	{ "OF excp",		"needs a 32-bit guest" },
-	{ "BR excp",		"needs a 32-bit guest" },
-	{ "TS excp",		"needs a 32-bit guest" },
-	{ "AC excp",		"needs a guest at CPL 3" },
-	{ "MC excp",		"needs a machine check" },
-	{ "nmi",		"needs an NMI of the physical CPU" },
-	{ "smi",		"needs an SMI of the physical CPU" },
-	{ "init",		"needs an INIT signal to the physical CPU" },
-	{ "task_switch",	"needs a 32-bit guest" },
-	{ "ferr_freeze",	"needs x87 errors as interrupts, with CR0.NE clear" },
-	{ "write_efer_trap",	"needs an SEV-ES guest" },
-	{ "write_cr0_trap",	"needs an SEV-ES guest" },
-	{ "write_cr4_trap",	"needs an SEV-ES guest" },
-	{ "write_cr8_trap",	"needs an SEV-ES guest" },
-	{ "buslock",		"needs the bus lock threshold" },
-	{ "idle-halt",		"needs the idle HLT intercept" },
-	{ "avic_incomplete_ipi", "needs AVIC" },
-	{ "avic_unaccelerated_access", "needs AVIC" },
-	{ "vmgexit",		"needs an SEV-ES guest" },
-
-	/* What the guest asks for in a VMGEXIT, the processor never reports. */
-	{ "vmgexit_mmio_read",	"needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_mmio_write",	"needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_nmi_complete", "needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_ap_hlt_loop", "needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_ap_jump_table", "needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_page_state_change", "needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_guest_request", "needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_ext_guest_request", "needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_ap_creation", "needs an SEV-ES guest, and is no exit code" },
-	{ "vmgexit_hypervisor_feature", "needs an SEV-ES guest, and is no exit code" },
-
-	/* Exception vectors */
-	{ "NMI",		"needs an NMI of the physical CPU" },
-	{ "#OF",		"needs a 32-bit guest" },
-	{ "#BR",		"needs a 32-bit guest" },
-	{ "#TS",		"needs a 32-bit guest" },
-	{ "#AC",		"needs a guest at CPL 3" },
-	{ "#MC",		"needs a machine check" },
-	{ "#VE",		"needs a control that turns EPT violations into #VE" },
-	{ "#CP",		"needs CET" },
-	{ "#HV",		"needs SEV-SNP" },
-	{ "#VC",		"needs SEV-ES" },
-	{ "#SX",		"needs redirection of INIT" },
-};
-
-static const char *why_not_triggered(const char *name)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(not_triggered); i++) {
-		if (!strcmp(not_triggered[i].name, name))
-			return not_triggered[i].why;
+		assert_exit_trace_agrees(&after);
+		exits = exits_between(&before, &after);
+		TEST_ASSERT_EQ(sum_exits(&exits), unusable ? 0 : exits.total);
+		TEST_ASSERT(exits.total >= NR_TRIGGERS, "The stat exits counted %lu", exits.total);
 	}
 
-	return NULL;
+	return KSFT_PASS;
 }
 
-/* Whether there is a case for @code, or for @vector if that is not negative. */
-static bool has_case(u32 code, int vector)
+static int oracle_is_available(const struct trigger *unused)
 {
-	struct __fixture_variant_metadata *variant;
-
-	for (variant = _trigger_fixture_object.variant; variant; variant = variant->next) {
-		FIXTURE_VARIANT(trigger) const *trigger = variant->data;
-
-		if (!trigger_is_for_host(trigger))
-			continue;
-		if (vector < 0 ? trigger_reason(trigger) == code :
-				 trigger->is_exception && trigger->vector == vector)
-			return true;
-	}
-
-	return false;
+	return exit_trace_start() ? KSFT_PASS : skip("needs root, and tracefs");
 }
 
-/* Return whether this was triggered. */
-static bool print_coverage(const char *code, const char *name, bool has_case,
-			   const struct result *result)
+/* Run a case in a process of its own, which does not outlive this one. */
+static const char *run_case(const char *name, int (*run)(const struct trigger *),
+			    const struct trigger *t)
 {
-	const char *why_not = why_not_triggered(name);
+	int status, code;
+	pid_t child;
 
-	TEST_ASSERT(has_case || why_not,
-		    "No case triggers exit reason %s (%s), nor is there a reason why not; please update this test",
-		    code, name);
-	TEST_ASSERT(!has_case || !why_not,
-		    "A case triggers exit reason %s (%s), and it has a reason why not: %s",
-		    code, name, why_not);
-
-	if (result->triggered)
-		why_not = "triggered";
-	else if (has_case)
-		why_not = result->why_not[0] ? result->why_not : "its case did not pass";
-
-	printf("coverage\t%s\t%s\t%s\t%s\n", host_cpu_is_amd ? "svm" : "vmx", code, name,
-	       why_not);
-
-	return result->triggered;
-}
-
-/* Defined last, because it is to run last. */
-FIXTURE(coverage) {
-};
-
-FIXTURE_SETUP(coverage)
-{
-}
-
-FIXTURE_TEARDOWN(coverage)
-{
-}
-
-TEST_F(coverage, is_complete)
-{
-	int i, nr, nr_exits = 0, nr_vectors = 0;
-	const struct known_exit *known;
-	char code[16];
-
-	known = known_exits(&nr);
-	for (i = 0; i < nr; i++) {
-		snprintf(code, sizeof(code), host_cpu_is_amd ? "0x%03x" : "%u",
-			 (u32)known[i].code);
-		nr_exits += print_coverage(code, known[i].name,
-					   has_case(known[i].code, -1),
-					   &shared->exits[i]);
-	}
-
-	for (i = 0; i < NR_EXCEPTION_VECTORS; i++) {
-		if (!exception_name(i))
-			continue;
-		snprintf(code, sizeof(code), "exc%d", i);
-		nr_vectors += print_coverage(code, exception_name(i), has_case(0, i),
-					     &shared->vectors[i]);
-	}
 	fflush(stdout);
+	child = fork();
+	TEST_ASSERT(child >= 0, "fork() failed: %s", strerror(errno));
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(CASE_SECONDS);
+		exit(run(t));
+	}
 
-	ksft_print_msg("%d of %d exit reasons triggered, and %d exception vectors\n",
-		       nr_exits, nr, nr_vectors);
+	TEST_ASSERT(waitpid(child, &status, 0) == child, "waitpid() failed: %s", strerror(errno));
+	if (WIFSIGNALED(status))
+		ksft_print_msg("Killed by %s\n", strsignal(WTERMSIG(status)));
+
+	code = WIFEXITED(status) ? WEXITSTATUS(status) : KSFT_FAIL;
+	if (code == KSFT_SKIP)
+		ksft_test_result_code(code, name, "%s", result->why_not);
+	else
+		ksft_test_result(code == KSFT_PASS, "%s\n", name);
+
+	return code == KSFT_PASS ? "triggered" :
+	       code == KSFT_SKIP ? result->why_not : "its case did not pass";
+}
+
+static void run_trigger_case(const struct trigger *t)
+{
+	char name[64], code[16];
+	const char *what;
+
+	result->reason = trigger_reason(t);
+	snprintf(name, sizeof(name), "trigger.%s", t->name);
+	what = run_case(name, run_trigger, t);
+
+	if (t->is_exception)
+		snprintf(code, sizeof(code), "exc%d", t->vector);
+	else
+		snprintf(code, sizeof(code), host_cpu_is_amd ? "0x%03x" : "%u", result->reason);
+	ksft_print_msg("trigger\t%s\t%s\t%s\t%s\n", host_cpu_is_amd ? "svm" : "vmx", code,
+		       t->name, what);
 }
 
 int main(int argc, char *argv[])
 {
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	TEST_ASSERT(shared != MAP_FAILED, "mmap() failed: %s", strerror(errno));
+	char **list, *only = NULL;
+	bool chosen[ARRAY_SIZE(triggers)];
+	int i, opt, plan = 0;
 
-	return test_harness_run(argc, argv);
+	while ((opt = getopt(argc, argv, "n:t:")) != -1) {
+		TEST_ASSERT(opt != '?', "usage: %s [-t run_only,...] [-n not_intercepted,...]",
+			    argv[0]);
+		list = opt == 'n' ? &not_intercepted : &only;
+		TEST_ASSERT(asprintf(list, ",%s,", optarg) > 0, "asprintf() failed");
+	}
+
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_EXIT_COUNTERS));
+
+	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
+	TEST_ASSERT(result != MAP_FAILED, "mmap() failed: %s", strerror(errno));
+
+	for (i = 0; i < ARRAY_SIZE(triggers); i++) {
+		chosen[i] = (host_cpu_is_amd ? triggers[i].on_svm : triggers[i].on_vmx) &&
+			    (!only || is_listed(triggers[i].name, only));
+		plan += chosen[i];
+	}
+
+	ksft_print_header();
+	ksft_set_plan(plan + 2);
+	run_case("oracle_is_available", oracle_is_available, NULL);
+	run_case("emulation_is_no_exit", emulation_is_no_exit, NULL);
+	for (i = 0; i < ARRAY_SIZE(triggers); i++) {
+		if (chosen[i])
+			run_trigger_case(&triggers[i]);
+	}
+
+	ksft_finished();
 }

@@ -80,6 +80,12 @@ bool is_host_exception(int vector);
 u64 host_exits(const struct exit_counters *counters);
 u64 guest_host_exits(void);
 
+/*
+ * The same, and faults of the guest, which it cannot know of where the host unmaps memory.
+ */
+u64 unasked_exits(const struct exit_counters *counters);
+u64 guest_unasked_exits(void);
+
 void read_exit_counters(int stats_fd, struct exit_counters *counters);
 void vcpu_get_exit_counters(struct kvm_vcpu *vcpu, struct exit_counters *counters);
 /* What happened between two times. */
@@ -97,6 +103,14 @@ bool exit_trace_start(void);
 void exit_trace_stop(void);
 /* Passes without looking if the trace was not available. */
 void assert_exit_trace_agrees(const struct exit_counters *counters);
+/* The same, and that the stat "exits" does, i.e. no entry failed or was emulated. */
+void assert_counters_agree(const struct exit_counters *counters);
+
+/*
+ * A parameter of kvm_intel or kvm_amd, boolean or a number depending on the kernel.  One
+ * that this kernel does not have is off.
+ */
+bool kvm_vendor_param_is_on(const char *name);
 
 /* A VM with KVM_CAP_X86_EXIT_COUNTERS, to which no vCPU has been added yet. */
 static inline struct kvm_vm *vm_create_with_exit_counters(u32 nr_vcpus, u64 mask)

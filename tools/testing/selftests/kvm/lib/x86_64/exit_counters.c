@@ -116,6 +116,24 @@ u64 guest_host_exits(void)
 	return sum;
 }
 
+static u32 tdp_fault_reason(void)
+{
+	return host_cpu_is_amd ? SVM_EXIT_NPF : EXIT_REASON_EPT_VIOLATION;
+}
+
+u64 unasked_exits(const struct exit_counters *counters)
+{
+	return host_exits(counters) + counters->exits[exit_bucket(tdp_fault_reason())] +
+	       counters->exceptions[PF_VECTOR];
+}
+
+u64 guest_unasked_exits(void)
+{
+	return guest_host_exits() +
+	       guest_exit_record(KVM_CPUID_EXIT_COUNTERS_REASON, tdp_fault_reason()).exits +
+	       guest_exit_record(KVM_CPUID_EXIT_COUNTERS_VECTOR, PF_VECTOR).exits;
+}
+
 static void read_vcpu_stat(int fd, const char *name, u32 type, u32 unit, u64 *data,
 			   int nr_elements)
 {
@@ -352,4 +370,28 @@ void assert_exit_trace_agrees(const struct exit_counters *counters)
 			    "Exit reason 0x%x (%s): counted %lu, traced %lu", reason,
 			    exit_reason_name(reason), counters->exits[i], trace.exits[i]);
 	}
+}
+
+void assert_counters_agree(const struct exit_counters *counters)
+{
+	assert_exit_trace_agrees(counters);
+	TEST_ASSERT(sum_exits(counters) == counters->total,
+		    "All reasons: counted %lu, the stat exits has %lu", sum_exits(counters),
+		    counters->total);
+}
+
+bool kvm_vendor_param_is_on(const char *name)
+{
+	char path[128], value = 'N';
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s",
+		 host_cpu_is_amd ? "kvm_amd" : "kvm_intel", name);
+	fd = open(path, O_RDONLY);
+	TEST_ASSERT((fd < 0 && errno == ENOENT) || read(fd, &value, 1) == 1,
+		    "Reading %s failed: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+
+	return value != 'N' && value != '0';
 }
