@@ -7,6 +7,14 @@
 
 ## make shell           a shell in the machine svm, whose root is this host's file system
 #= CMD=                 for make shell, a command instead
+#= MODEL=               processor of the machine, as Bochs or QEMU calls it; for make models,
+#=                      which ones
+#= OPTIONS=             more for the kernel of a machine
+
+# They reach lab/machine/boot.
+MODEL   :=
+OPTIONS :=
+export MODEL OPTIONS
 
 # What shares the host's file system; in Debian 12 it comes with QEMU.
 SHELL_PACKAGES = $(shell . /etc/os-release; [ "$$VERSION_ID" = 12 ] || echo virtiofsd; \

@@ -66,8 +66,14 @@ esac
 # ko MODULE: the name of its file
 ko() { echo "$1.ko" | tr _ -; }
 
-# What the system wants to be given to a module of ours, too
-options() { modprobe -c 2>/dev/null | sed -n "s/^options $1 //p"; }
+# What the system wants to be given to a module of ours, too.  Busybox' modprobe does not say
+# that, and takes it from the kernel's command line alone.
+options()
+{
+	{
+		modprobe -c 2>/dev/null || tr ' ' '\n' </proc/cmdline | sed 's/\./ /; s/^/options /'
+	} | sed -n "s/^options $1 //p"
+}
 
 # load NAME=VALUE...: the vendor's module, with these parameters
 load()
