@@ -16,7 +16,7 @@ function rank(result) { return index("skip pass fail timeout hang", result) }
 		number[id, $5]++
 	if ($7 != "-")
 		says[id] = $7
-	if ($6 != "-" && $5 != "pass" && why[id] == "")
+	if ($6 != "-" && $5 != "pass" && ($5 != "skip" || $4 == "-") && why[id] == "")
 		why[id] = $6
 	if (!seen["setting " $2]++)
 		settings[++nr_settings] = $2
