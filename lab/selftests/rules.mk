@@ -5,6 +5,7 @@
 
 ## make tests           build the selftests
 ## make run             boot the machines and run the selftests there
+## make models          run the selftests on many processors, and with many parameters of KVM
 
 KVM_X86   := $(SELFTESTS_X86)
 LAB_TESTS := $(KVM_X86)/exit_counters_test $(KVM_X86)/exit_counters_cpuid_test \
@@ -18,7 +19,7 @@ PERF_TEST := exit_counters_perf_test.c
 
 TESTS := $(BUILD)/kselftest
 
-.PHONY: tests image image-debug run
+.PHONY: tests image image-debug run models
 
 tests: headers
 	@sed 's/\<host_cpu_is_amd\>/$(SELFTESTS_SVM)/' lab/selftests/in-machine.d/$(PERF_TEST) > $(HEADERS)/$(PERF_TEST)
@@ -30,7 +31,8 @@ tests: headers
 			FORCE_TARGETS=1 'TEST_GEN_PROGS_$(KVM_X86)=$(LAB_TESTS)' \
 			'TEST_GEN_PROGS_EXTENDED_$(KVM_X86)=$(LAB_EXTENDED)' \
 			'TEST_PROGS_$(KVM_X86)=$(KVM_X86)/exit_counters_paging_test.sh'
-	@$(call payload,$(PAYLOADS)/selftests,selftests,cpus=2 icount=y,$(TESTS) lab/selftests/not-intercepted)
+	@$(call payload,$(PAYLOADS)/selftests,selftests,cpus=2 icount=y,\
+		$(TESTS) lab/selftests/not-intercepted lab/selftests/in-machine.d/parameters)
 	@$(call stripped,$(PAYLOADS)/selftests)
 
 image: kernel tests
@@ -47,3 +49,11 @@ run: image
 selftests-svm: | qemu
 selftests-%:
 	@lab/machine/boot $* $(IMAGES)/selftests $(BOOTS)/$* $(TIMEOUT)
+
+models: image
+	@+$(MAKE) --no-print-directory -j2 $(addprefix models-,$(MACHINE))
+	@lab/selftests/models-table $(BOOTS)/models $(REPORT) $(MACHINE)
+
+models-svm: | qemu
+models-%:
+	@lab/selftests/models $* $(IMAGES)/selftests $(BOOTS)/models $(TIMEOUT) $(MODEL)
