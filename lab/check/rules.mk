@@ -3,7 +3,7 @@
 # The tests of this project.  Each check is about one concern, a script beside this.
 
 ## make check           run all tests of this project, with a summary
-## make check-machines  the machines alone; likewise check- experiment costs reader kernel
+## make check-machines  the machines alone; likewise check- models experiment costs reader kernel
 ##                      sources input host modules shell paging suites stress failures other-debian
 ## make check-series    check the patches one by one, and other configurations
 #= OPERATIONS=2000      for make check-stress, how many, half of them with nested paging; in
@@ -15,7 +15,7 @@ OPERATIONS ?= 2000
 REPETITIONS ?= 50
 SEED       ?= $(shell date +%s)
 
-CONCERNS := machines experiment costs reader kernel sources input host suites stress failures
+CONCERNS := machines models experiment costs reader kernel sources input host suites stress failures
 # A user's own kernel is not one of Debian's.
 ifndef KSRC
 CONCERNS     += modules shell paging
@@ -55,7 +55,7 @@ check-experiment check-other-debian: $(REPORT)/coverage.tsv
 check-kernel check-input: images
 check-sources check-host check-suites: setup
 check-stress: kernel-debug headers qemu
-check-failures: images qemu
+check-failures check-models: images qemu
 check-modules check-shell check-paging: images qemu $(STOCK_IMAGES)
 
 .PHONY: stock-images
