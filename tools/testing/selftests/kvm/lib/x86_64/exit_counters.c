@@ -265,9 +265,11 @@ void run_to_done(struct kvm_vcpu *vcpu)
 static struct {
 	struct perf_event_mmap_page *page;
 	int fd;
-	/* Where samples have the exit reason. */
+	/* Where samples have the exit reason, and VMX's information on exceptions. */
 	int reason_offset;
+	int intr_info_offset;
 	u64 exits[NR_EXIT_BUCKETS];
+	u64 exceptions[NR_EXCEPTION_VECTORS];
 } trace;
 
 static bool read_tracepoint(const char *dir, struct perf_event_attr *attr)
@@ -282,13 +284,15 @@ static bool read_tracepoint(const char *dir, struct perf_event_attr *attr)
 		return false;
 
 	while (fgets(line, sizeof(line), f)) {
-		field = strstr(line, " exit_reason;");
+		field = strstr(line, " exit_reason;") ?: strstr(line, " intr_info;");
 		n += sscanf(line, "ID: %llu", &attr->config) == 1 ||
 		     (field && sscanf(field, " exit_reason; offset:%d;",
-				      &trace.reason_offset) == 1);
+				      &trace.reason_offset) == 1) ||
+		     (field && sscanf(field, " intr_info; offset:%d;",
+				      &trace.intr_info_offset) == 1);
 	}
 	fclose(f);
-	TEST_ASSERT(n == 2, "%s does not have ID and exit_reason", path);
+	TEST_ASSERT(n == 3, "%s does not have ID, exit_reason, and intr_info", path);
 
 	return true;
 }
@@ -320,6 +324,7 @@ bool exit_trace_start(void)
 			  trace.fd, 0);
 	TEST_ASSERT(trace.page != MAP_FAILED, "mmap() of samples failed: %s", strerror(errno));
 	memset(trace.exits, 0, sizeof(trace.exits));
+	memset(trace.exceptions, 0, sizeof(trace.exceptions));
 
 	return true;
 }
@@ -334,12 +339,17 @@ void exit_trace_stop(void)
 	trace.page = NULL;
 }
 
+/* Records are multiples of 8 bytes, so neither what is in them nor a field wraps. */
+static const void *trace_at(u64 position)
+{
+	return (void *)trace.page + PAGE_SIZE + position % TRACE_SIZE;
+}
+
 void assert_exit_trace_agrees(const struct exit_counters *counters)
 {
-	const void *samples = (void *)trace.page + PAGE_SIZE;
 	const struct perf_event_header *header;
-	u64 head, tail;
-	u32 reason;
+	u64 head, tail, raw;
+	u32 reason, vector;
 	int i;
 
 	if (!trace.page)
@@ -348,18 +358,21 @@ void assert_exit_trace_agrees(const struct exit_counters *counters)
 	/* What the kernel has written up to here is complete. */
 	head = smp_load_acquire(&trace.page->data_head);
 	for (tail = trace.page->data_tail; tail != head; tail += header->size) {
-		/* Records are multiples of 8 bytes, so neither this nor a field wraps. */
-		header = samples + tail % TRACE_SIZE;
+		header = trace_at(tail);
 		TEST_ASSERT(header->type == PERF_RECORD_SAMPLE,
 			    "A record of type %u, are samples lost?", header->type);
 
 		/* The raw data has its size before it. */
-		reason = *(u32 *)(samples + (tail + sizeof(*header) + sizeof(u32) +
-					     trace.reason_offset) % TRACE_SIZE);
+		raw = tail + sizeof(*header) + sizeof(u32);
+		reason = *(u32 *)trace_at(raw + trace.reason_offset);
 		/* VMX basic exit reasons have 16 bits, above them are flags. */
 		if (!host_cpu_is_amd)
 			reason &= 0xffff;
 		trace.exits[exit_bucket(reason)]++;
+
+		vector = *(u32 *)trace_at(raw + trace.intr_info_offset) & 0xff;
+		if (!host_cpu_is_amd && reason == EXIT_REASON_EXCEPTION_NMI)
+			trace.exceptions[vector % NR_EXCEPTION_VECTORS]++;
 	}
 	/* It has been read, and may be overwritten. */
 	smp_store_release(&trace.page->data_tail, tail);
@@ -369,6 +382,11 @@ void assert_exit_trace_agrees(const struct exit_counters *counters)
 		TEST_ASSERT(counters->exits[i] == trace.exits[i],
 			    "Exit reason 0x%x (%s): counted %lu, traced %lu", reason,
 			    exit_reason_name(reason), counters->exits[i], trace.exits[i]);
+	}
+	for (i = 0; i < NR_EXCEPTION_VECTORS && !host_cpu_is_amd; i++) {
+		TEST_ASSERT(counters->exceptions[i] == trace.exceptions[i],
+			    "Exception vector %d: counted %lu, traced %lu", i,
+			    counters->exceptions[i], trace.exceptions[i]);
 	}
 }
 
