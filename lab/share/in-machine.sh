@@ -106,6 +106,15 @@ take()
 	[ "$from" = "$1" ] || { unload && from=$1; }
 }
 
+# not_intercepted FILE: for exit_counters_reasons_test, what this emulator is known not to
+# intercept
+not_intercepted()
+{
+	awk -F '\t' -v emulator="${LAB_EMULATOR-}" '
+	emulator != "" && $1 == emulator { list = list "," $2 }
+	END { if (list != "") print "-n", substr(list, 2) }' "$1"
+}
+
 # reads_back VALUE: has the module been loaded with nested paging on (1) or off (0)?
 reads_back()
 {

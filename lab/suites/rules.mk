@@ -35,7 +35,7 @@ suite-%: $(BOOTABLE)/unpatched
 		$(MAKE) -C $($*)/tools/testing/selftests $(JOBS) O=$($*)/obj \
 			TARGETS=kvm install INSTALL_PATH=$(SUITES)/$*/kselftest LDFLAGS=-static FORCE_TARGETS=1
 	@echo $(TEST_TIMEOUT) > $(SUITES)/$*/seconds
-	@$(call payload,$(PAYLOADS)/regress-$*,suites,cpus=2 memory=2048 programs=timeout,$(SUITES)/$*/.)
+	@$(call payload,$(PAYLOADS)/regress-$*,suites,cpus=2 memory=2048 programs=timeout,$(SUITES)/$*/. lab/selftests/not-intercepted)
 	@$(call stripped,$(PAYLOADS)/regress-$*)
 	@$(PROGRESS)/image-regress-$*.log 'making the image of the $* kernel' \
 		lab/machine/image $(BOOTABLE)/$* $(PAYLOADS)/regress-$* $(IMAGES)/regress-$*
