@@ -10,6 +10,9 @@
 
 BEGIN { FS = OFS = "\t"; MOST = 3 }
 
+# As in coverage.awk, an exception is an exit reason as well.
+function reason(isa, code) { return code !~ /^exc/ ? code : isa == "vmx" ? 0 : sprintf("0x%03x", 64 + substr(code, 4)) }
+
 function read_in(file) { return (getline <(run "/" file)) > 0 }
 function add(list, item) { return list == "" ? item : index(list, item) ? list : list "; " item }
 function wrong(setting, what)
@@ -73,9 +76,8 @@ END {
 			fails(setting, test, $5)
 		}
 	}
-	# Exceptions have one reason on VMX, and a row each.
-	while (read_in("coverage.tsv"))
-		triggered += $4 == "triggered" && $2 !~ /^exc/ && !codes[$2]++
+	while (read_in("triggers.tsv"))
+		triggered += $4 == "triggered" && !codes[reason($1, $2)]++
 	# Before panic_on_warn: Haswell has eight cores in one leaf of CPUID, and one in another.
 	while (read_in("warnings")) {
 		if (!/ at arch\/x86\/kernel\/(fpu\/xstate|cpu\/topology_common)\.c:/)
