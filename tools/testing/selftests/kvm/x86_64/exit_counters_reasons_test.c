@@ -671,10 +671,7 @@ static void prepare_empty_tss(void)
 		vmwrite(GUEST_TR_LIMIT, 0);
 }
 
-/*
- * NMI is no exception, and STI and MOV SS cannot block both; leave it to the
- * processor to notice.
- */
+/* NMI is no exception, STI and MOV SS cannot block both; let the processor notice. */
 static void prepare_invalid_state(void)
 {
 	if (host_cpu_is_amd)
@@ -867,7 +864,7 @@ static const struct trigger triggers[] = {
 	{ "l2_tpr_below_threshold", VMX(TPR_BELOW_THRESHOLD), L2(write_cr8),
 	  PREPARE(prepare_tpr_shadow), CPU(TPR_SHADOW) },
 	{ "l2_apic_access", VMX(APIC_ACCESS), L2(apic_access), PREPARE(prepare_apic_access),
-	  CPU2(VIRTUALIZE_APIC_ACCESSES) },
+	  CPU2(VIRTUALIZE_APIC_ACCESSES), ON("flexpriority") },
 
 	{ "l2_interrupt_window", VMX(INTERRUPT_WINDOW), SVM(VINTR), L2(nop),
 	  .l2_rflags = EFLAGS_IF, CPU(INTR_WINDOW_EXITING),
@@ -1128,8 +1125,9 @@ static int emulation_is_no_exit(const struct trigger *unused)
 	struct kvm_vcpu *vcpu;
 	int unusable, i;
 
-	if (host_cpu_is_amd || kvm_vendor_param_is_on("unrestricted_guest"))
-		return skip("needs VMX, and unrestricted_guest=0");
+	if (host_cpu_is_amd || kvm_vendor_param_is_on("unrestricted_guest") ||
+	    !kvm_vendor_param_is_on("emulate_invalid_guest_state"))
+		return skip("needs VMX, unrestricted_guest=0, emulate_invalid_guest_state=1");
 
 	vm_create_with_one_vcpu(&vcpu, guest_out_forever);
 	exit_trace_start();
