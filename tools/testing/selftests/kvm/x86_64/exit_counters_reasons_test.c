@@ -284,7 +284,6 @@ static void l1_init_l2(const struct trigger *t)
 		svm_intercept(t->svm_or ?: t->svm);
 		/* What is not intercepted may end so. */
 		svm_intercept(SVM_EXIT_SHUTDOWN);
-		svm->vmcb->control.int_ctl |= t->int_ctl;
 	} else {
 		l1_vmxon();
 		GUEST_ASSERT(load_vmcs(vmx));
@@ -318,6 +317,8 @@ static u32 l1_run_l2(const struct trigger *t)
 		svm->vmcb->save.rsp = (u64)L2_STACK_TOP;
 		svm->vmcb->save.rflags = rflags;
 		svm->vmcb->control.int_state = 0;
+		/* The processor writes it, too. */
+		svm->vmcb->control.int_ctl |= t->int_ctl;
 	} else {
 		vmwrite(GUEST_RIP, rip);
 		vmwrite(GUEST_RSP, (u64)L2_STACK_TOP);
