@@ -550,7 +550,8 @@ static void guest_leaves_code(u64 mask, u64 tsc_khz)
 
 	hypercall_exit();
 	for (i = 0; i < ARRAY_SIZE(reason_leaves); i++) {
-		nr = host_cpu_is_amd ? ARRAY_SIZE(svm_undefined) : ARRAY_SIZE(vmx_undefined);
+		nr = host_cpu_is_amd ? ARRAY_SIZE(svm_undefined) :
+				       ARRAY_SIZE(vmx_undefined);
 		for (j = 0; j < nr; j++)
 			guest_assert_leaf(reason_leaves[i], undefined[j], 0, 0, 0, UNDEFINED_EDX);
 

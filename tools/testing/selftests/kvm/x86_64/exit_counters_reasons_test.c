@@ -924,7 +924,8 @@ static __printf(1, 2) int skip(const char *fmt, ...)
 /* Return whether this is available, else skip it. */
 static bool is_available(const struct trigger *t)
 {
-	const char *on = t->on[host_cpu_is_amd], *off = t->off[host_cpu_is_amd];
+	const char *off = t->off[host_cpu_is_amd];
+	const char *on = t->on[host_cpu_is_amd];
 
 	if (on && !kvm_vendor_param_is_on(on))
 		skip("needs %s=1", on);
@@ -993,8 +994,8 @@ static u64 count_triggered(const struct trigger *t, const struct exit_counters *
 	/* On VMX, the reason covers all vectors. */
 	for (i = 0; i < NR_EXCEPTION_VECTORS; i++)
 		vectors += exits->exceptions[i];
-	TEST_ASSERT(host_cpu_is_amd || n == vectors, "Counted %lu exceptions, %lu vectors", n,
-		    vectors);
+	TEST_ASSERT(host_cpu_is_amd || n == vectors,
+		    "Counted %lu exceptions, %lu vectors", n, vectors);
 
 	return exits->exceptions[t->vector];
 }
@@ -1202,13 +1203,13 @@ static void run_trigger_case(const struct trigger *t)
 	result->reason = trigger_reason(t);
 	snprintf(name, sizeof(name), "trigger.%s", t->name);
 	what = run_case(name, run_trigger, t);
-
 	if (t->is_exception)
 		snprintf(code, sizeof(code), "exc%d", t->vector);
 	else
-		snprintf(code, sizeof(code), host_cpu_is_amd ? "0x%03x" : "%u", result->reason);
-	ksft_print_msg("trigger\t%s\t%s\t%s\t%s\n", host_cpu_is_amd ? "svm" : "vmx", code,
-		       t->name, what);
+		snprintf(code, sizeof(code), host_cpu_is_amd ? "0x%03x" : "%u",
+			 result->reason);
+	ksft_print_msg("trigger\t%s\t%s\t%s\t%s\n", host_cpu_is_amd ? "svm" : "vmx",
+		       code, t->name, what);
 }
 
 int main(int argc, char *argv[])
@@ -1231,8 +1232,8 @@ int main(int argc, char *argv[])
 	TEST_ASSERT(result != MAP_FAILED, "mmap() failed: %s", strerror(errno));
 
 	for (i = 0; i < ARRAY_SIZE(triggers); i++) {
-		chosen[i] = (host_cpu_is_amd ? triggers[i].on_svm : triggers[i].on_vmx) &&
-			    (!only || is_listed(triggers[i].name, only));
+		chosen[i] = host_cpu_is_amd ? triggers[i].on_svm : triggers[i].on_vmx;
+		chosen[i] &= !only || is_listed(triggers[i].name, only);
 		plan += chosen[i];
 	}
 
