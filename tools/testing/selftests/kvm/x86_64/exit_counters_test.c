@@ -218,7 +218,8 @@ TEST_F(exit_counters, counts_survive_smm)
 	struct exit_counters before;
 
 	if (!kvm_has_cap(KVM_CAP_X86_SMM))
-		SKIP(return, "No SMM; on VMX it needs unrestricted_guest or emulate_invalid_guest_state");
+		SKIP(return,
+		     "No SMM; on VMX it needs unrestricted_guest or emulate_invalid_guest_state");
 
 	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, SMRAM_GPA, SMRAM_MEMSLOT,
 				    SMRAM_PAGES, 0);
