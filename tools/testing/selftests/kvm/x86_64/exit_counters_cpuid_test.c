@@ -309,7 +309,7 @@ TEST_F(exit_counters, cycles_include_userspace)
 static bool is_hlt_exit(u32 reason)
 {
 	if (host_cpu_is_amd)
-		return reason == SVM_EXIT_HLT || reason == SVM_EXIT_IDLE_HALT;
+		return reason == SVM_EXIT_HLT || reason == SVM_EXIT_IDLE_HLT;
 
 	return reason == EXIT_REASON_HLT;
 }

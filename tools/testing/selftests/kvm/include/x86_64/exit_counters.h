@@ -25,8 +25,10 @@
 #define NR_EXCEPTION_VECTORS	32
 
 /* Not every kernel that this is built for names them. */
-#define SVM_EXIT_BUSLOCK	0x0a5
-#define SVM_EXIT_IDLE_HALT	0x0a6
+#ifndef SVM_EXIT_BUS_LOCK
+#define SVM_EXIT_BUS_LOCK	0x0a5
+#define SVM_EXIT_IDLE_HLT	0x0a6
+#endif
 
 /* No device has this port, so that using it exits to userspace. */
 #define UNCLAIMED_PORT		0x2000
@@ -43,6 +45,8 @@ static inline int exit_bucket(u32 reason)
 {
 	if (host_cpu_is_amd && reason >= SVM_EXIT_NPF)
 		reason += EXIT_BUCKETS_SVM_LOW - SVM_EXIT_NPF;
+	else if (host_cpu_is_amd && reason >= EXIT_BUCKETS_SVM_LOW)
+		reason = EXIT_BUCKET_OTHER;
 
 	return min_t(u32, reason, EXIT_BUCKET_OTHER);
 }
