@@ -17,19 +17,27 @@
 #include "exit_records.h"
 #include "exit_timing.h"
 
-static u64 sum_cycles(struct kvm_vcpu *vcpu, u32 first, u32 nr)
+static u64 get_cycles_at(struct kvm_vcpu *vcpu, u32 index)
 {
 	struct kvm_exit_timing *timing = vcpu->arch.exit_timing;
-	u64 cycles = 0;
-	u32 i;
 
-	if (!timing)
-		return 0;
+	return timing ? READ_ONCE(timing->cycles[index]) : 0;
+}
 
-	for (i = first; i < first + nr; i++)
-		cycles += READ_ONCE(timing->cycles[i]);
+static void add_exits_in_bucket(struct kvm_exit_record *record,
+				struct kvm_vcpu *vcpu, u32 bucket)
+{
+	u32 vector;
 
-	return cycles;
+	record->exits += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
+	record->cycles += get_cycles_at(vcpu, bucket);
+
+	if (kvm_exit_counters_is_svm() || bucket != EXIT_REASON_EXCEPTION_NMI)
+		return;
+
+	/* The cycles of VMX's exceptions are those of the vectors. */
+	for (vector = 0; vector < KVM_NR_EXCEPTION_VECTORS; vector++)
+		record->cycles += get_cycles_at(vcpu, KVM_NR_VMEXIT_BUCKETS + vector);
 }
 
 struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket)
@@ -38,15 +46,8 @@ struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket)
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		record.exits += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
-		record.cycles += sum_cycles(vcpu, bucket, 1);
-
-		/* The cycles of VMX's exceptions are those of the vectors. */
-		if (!kvm_exit_counters_is_svm() && bucket == EXIT_REASON_EXCEPTION_NMI)
-			record.cycles += sum_cycles(vcpu, KVM_NR_VMEXIT_BUCKETS,
-						    KVM_NR_EXCEPTION_VECTORS);
-	}
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		add_exits_in_bucket(&record, vcpu, bucket);
 
 	return record;
 }
@@ -62,7 +63,7 @@ struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector)
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		record.exits += READ_ONCE(vcpu->stat.exceptions_by_vector[vector]);
-		record.cycles += sum_cycles(vcpu, KVM_NR_VMEXIT_BUCKETS + vector, 1);
+		record.cycles += get_cycles_at(vcpu, KVM_NR_VMEXIT_BUCKETS + vector);
 	}
 
 	return record;
@@ -77,9 +78,7 @@ struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm)
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		for (bucket = 0; bucket < KVM_NR_VMEXIT_BUCKETS; bucket++)
-			record.exits += READ_ONCE(vcpu->stat.exits_by_reason[bucket]);
-
-		record.cycles += sum_cycles(vcpu, 0, KVM_NR_EXIT_CYCLES);
+			add_exits_in_bucket(&record, vcpu, bucket);
 	}
 
 	return record;
@@ -111,37 +110,60 @@ static const char *exit_name(u32 reason)
 	return "unnamed";
 }
 
-static int kvm_exit_counters_show(struct seq_file *m, void *v)
+static void show_exits(struct seq_file *m, u32 bucket, struct kvm_exit_record record)
 {
-	struct kvm_exit_record record;
-	u32 bucket, code;
+	u32 code = bucket;
+
+	if (!record.exits)
+		return;
+
+	if (kvm_exit_counters_is_svm() && bucket >= KVM_VMEXIT_BUCKETS_SVM_LOW)
+		code += SVM_EXIT_NPF - KVM_VMEXIT_BUCKETS_SVM_LOW;
+
+	if (bucket == KVM_VMEXIT_BUCKET_OTHER)
+		seq_puts(m, "other\tother");
+	else if (kvm_exit_counters_is_svm())
+		seq_printf(m, "0x%03x\t%s", code, exit_name(code));
+	else
+		seq_printf(m, "%u\t%s", code, exit_name(code));
+
+	seq_printf(m, "\t%llu\t%llu\n", record.exits, record.cycles);
+}
+
+static int vm_exit_counters_show(struct seq_file *m, void *v)
+{
+	u32 bucket;
+
+	for (bucket = 0; bucket < KVM_NR_VMEXIT_BUCKETS; bucket++)
+		show_exits(m, bucket, kvm_get_exits_in_bucket(m->private, bucket));
+
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(vm_exit_counters);
+
+static int vcpu_exit_counters_show(struct seq_file *m, void *v)
+{
+	u32 bucket;
 
 	for (bucket = 0; bucket < KVM_NR_VMEXIT_BUCKETS; bucket++) {
-		record = kvm_get_exits_in_bucket(m->private, bucket);
-		if (!record.exits)
-			continue;
+		struct kvm_exit_record record = {};
 
-		code = bucket;
-		if (kvm_exit_counters_is_svm() && bucket >= KVM_VMEXIT_BUCKETS_SVM_LOW)
-			code += SVM_EXIT_NPF - KVM_VMEXIT_BUCKETS_SVM_LOW;
-
-		if (bucket == KVM_VMEXIT_BUCKET_OTHER)
-			seq_puts(m, "other\tother");
-		else if (kvm_exit_counters_is_svm())
-			seq_printf(m, "0x%03x\t%s", code, exit_name(code));
-		else
-			seq_printf(m, "%u\t%s", code, exit_name(code));
-
-		seq_printf(m, "\t%llu\t%llu\n", record.exits, record.cycles);
+		add_exits_in_bucket(&record, m->private, bucket);
+		show_exits(m, bucket, record);
 	}
 
 	return 0;
 }
+DEFINE_SHOW_ATTRIBUTE(vcpu_exit_counters);
 
-DEFINE_SHOW_ATTRIBUTE(kvm_exit_counters);
-
-void kvm_create_exit_counters_debugfs(struct kvm *kvm)
+void kvm_vm_create_exit_counters_debugfs(struct kvm *kvm)
 {
 	debugfs_create_file("exit_counters", 0444, kvm->debugfs_dentry, kvm,
-			    &kvm_exit_counters_fops);
+			    &vm_exit_counters_fops);
+}
+
+void kvm_vcpu_create_exit_counters_debugfs(struct kvm_vcpu *vcpu, struct dentry *dentry)
+{
+	debugfs_create_file("exit_counters", 0444, dentry, vcpu,
+			    &vcpu_exit_counters_fops);
 }

@@ -15,7 +15,8 @@ struct kvm_exit_record kvm_get_exits_in_bucket(struct kvm *kvm, u32 bucket);
 struct kvm_exit_record kvm_get_exits_by_vector(struct kvm *kvm, u32 vector);
 struct kvm_exit_record kvm_get_all_exits(struct kvm *kvm);
 
-void kvm_create_exit_counters_debugfs(struct kvm *kvm);
+void kvm_vm_create_exit_counters_debugfs(struct kvm *kvm);
+void kvm_vcpu_create_exit_counters_debugfs(struct kvm_vcpu *vcpu, struct dentry *dentry);
 
 static inline bool kvm_exit_counters_is_svm(void)
 {

@@ -204,7 +204,10 @@ static int open_stats(struct thread *t, int fd)
 	return 0;
 }
 
-/* Its folder is called by the thread and the descriptor that the VM was created with. */
+/*
+ * The VM's folder is called by the thread and the descriptor that it was created with.
+ * Of the files in it, take the VM's, or that of a vCPU, which exists or not.
+ */
 static int open_debugfs(struct thread *t, int unused)
 {
 	int vm = fds[VM][choose(t, nr_slots[VM])], fd;
@@ -212,8 +215,8 @@ static int open_debugfs(struct thread *t, int unused)
 
 	if (vm < 0)
 		return ABSENT;
-	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/exit_counters",
-		 creators[vm % 64], vm);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/%s/exit_counters",
+		 creators[vm % 64], vm, choose(t, 2) ? "vcpu0" : ".");
 	fd = open(path, O_RDONLY);
 	if (fd < 0)
 		return errno;

@@ -67,60 +67,90 @@ static void guest_code(void)
 	}
 }
 
-/* The sums of the host's file are those of the binary stats, and these are right. */
-TEST_F(exit_counters, debugfs_equals_stats)
+/* A file in debugfs of this VM. */
+static const char *debugfs_path(struct kvm_vm *vm, const char *name)
 {
-	struct kvm_vcpu *vcpu = vm_vcpu_add(self->vm, 0, guest_code);
+	static char path[128];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/%s", getpid(), vm->fd, name);
+	return path;
+}
+
+/* Check each line of a file exit_counters, and its sums.  Return false if it cannot be read. */
+static bool assert_debugfs_equals(const char *path, const struct exit_counters *counters)
+{
 	u64 exits, cycles, total = 0, total_cycles = 0;
-	struct exit_counters counters;
-	static const char * const stats[] = {
-		"exits_by_reason", "exceptions_by_vector", "exit_cycles",
-	};
-	char path[128], code[16], name[64];
+	char code[16], name[64];
 	FILE *file;
-	int i, n;
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/exit_counters",
-		 getpid(), self->vm->fd);
-
-	exit_trace_start();
-	run_to_sync(vcpu);
-	vcpu_get_exit_counters(vcpu, &counters);
-	assert_exit_trace_agrees(&counters);
-	TEST_ASSERT_EQ(sum_exits(&counters), counters.total);
+	int n;
 
 	file = fopen(path, "r");
 	if (!file)
-		SKIP(return, "Cannot read %s: %s", path, strerror(errno));
+		return false;
 
 	while ((n = fscanf(file, "%15[^\t]\t%63[^\t]\t%lu\t%lu\n",
 			   code, name, &exits, &cycles)) == 4) {
 		u32 reason = strtoul(code, NULL, 0);
 		bool other = !strcmp(code, "other");
+		int i = other ? EXIT_BUCKET_OTHER : exit_bucket(reason);
 
-		i = other ? EXIT_BUCKET_OTHER : exit_bucket(reason);
-		TEST_ASSERT(exits && exits == counters.exits[i],
-			    "%s %s: %lu exits, %lu in the stats", code, name, exits,
-			    counters.exits[i]);
+		TEST_ASSERT(exits && exits == counters->exits[i],
+			    "%s: %s %s: %lu exits, wanted %lu", path, code, name, exits,
+			    counters->exits[i]);
 		TEST_ASSERT(other || !strcmp(name, exit_reason_name(reason)),
-			    "%s is named %s, wanted %s", code, name, exit_reason_name(reason));
+			    "%s: %s is named %s, wanted %s", path, code, name,
+			    exit_reason_name(reason));
 		total += exits;
 		total_cycles += cycles;
 	}
-	TEST_ASSERT(n == EOF, "Not a line of four fields in %s", path);
+	TEST_ASSERT(n == EOF, "%s: not a line of four fields", path);
 	fclose(file);
 
-	/* No file of a single stat, which would show, and clear, a part of it. */
-	for (i = 0; i < ARRAY_SIZE(stats); i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/%s",
-			 getpid(), self->vm->fd, stats[i]);
-		TEST_ASSERT(access(path, F_OK), "%s exists", path);
+	TEST_ASSERT(total == sum_exits(counters), "%s: %lu exits in all, wanted %lu", path,
+		    total, sum_exits(counters));
+	TEST_ASSERT(total_cycles == counters->cycles, "%s: %lu cycles in all, wanted %lu", path,
+		    total_cycles, counters->cycles);
+	return true;
+}
+
+/* The file of a vCPU shows its binary stats, which are right, and the VM's file their sums. */
+TEST_F(exit_counters, debugfs_equals_stats)
+{
+	static const char * const stats[] = {
+		"exits_by_reason", "exceptions_by_vector", "exit_cycles",
+	};
+	struct exit_counters sums, counters[2];
+	struct kvm_vcpu *vcpu;
+	char name[32];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(counters); i++) {
+		vcpu = vm_vcpu_add(self->vm, i, guest_code);
+		exit_trace_start();
+		run_to_sync(vcpu);
+		vcpu_get_exit_counters(vcpu, &counters[i]);
+		assert_counters_agree(&counters[i]);
+		TEST_ASSERT(!variant->mask == !counters[i].cycles, "%lu cycles with mask 0x%lx",
+			    counters[i].cycles, variant->mask);
 	}
 
-	TEST_ASSERT(total == sum_exits(&counters), "%lu exits in all, %lu in the stats", total,
-		    sum_exits(&counters));
-	TEST_ASSERT(total_cycles == counters.cycles && !variant->mask == !total_cycles,
-		    "%lu cycles in all, %lu in the stats", total_cycles, counters.cycles);
+	for (i = 0; i < ARRAY_SIZE(counters); i++) {
+		snprintf(name, sizeof(name), "vcpu%d/exit_counters", i);
+		if (!assert_debugfs_equals(debugfs_path(self->vm, name), &counters[i]))
+			SKIP(return, "Cannot read %s: %s", debugfs_path(self->vm, name),
+			     strerror(errno));
+	}
+
+	for (i = 0; i < NR_EXIT_BUCKETS; i++)
+		sums.exits[i] = counters[0].exits[i] + counters[1].exits[i];
+	sums.cycles = counters[0].cycles + counters[1].cycles;
+	TEST_ASSERT(assert_debugfs_equals(debugfs_path(self->vm, "exit_counters"), &sums),
+		    "Cannot read the VM's exit_counters: %s", strerror(errno));
+
+	/* No file of a single stat, which would show, and clear, a part of it. */
+	for (i = 0; i < ARRAY_SIZE(stats); i++)
+		TEST_ASSERT(access(debugfs_path(self->vm, stats[i]), F_OK), "%s exists",
+			    debugfs_path(self->vm, stats[i]));
 }
 
 /* One VM's exits are none of another's business. */
