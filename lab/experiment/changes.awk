@@ -4,12 +4,6 @@
 # picture shows to the file PICTURE.  Adds rows of split.tsv to the file ROWS.
 #   date     when it ran
 
-function group(x,   s) {
-	s = sprintf("%.0f", x)
-	while (match(s, /[0-9][0-9][0-9][0-9](,|$)/))
-		s = substr(s, 1, RSTART) "," substr(s, RSTART + 1)
-	return s
-}
 function times(run, code) { return group(n[run, "work", code]) }
 function per_exit(run, code) {
 	return n[run, "work", code] ? cycles[run, "work", code] / n[run, "work", code] : 0
@@ -124,13 +118,11 @@ END {
 		if (worth_a_line(codes[i]))
 			explain(codes[i])
 
-	vendor = isa == "vmx" ? "Intel VMX" : "AMD SVM"
-	setting = isa == "vmx" ? "kvm_intel ept" : "kvm_amd npt"
-	print "\n## " vendor ": " setting "=1 and " setting "=0\n"
-	print "The VM has " fact[1, "boot", "cpus"] " vCPUs and " fact[1, "boot", "mem"] " MiB of memory, and ran on " date ".\n"
+	print "\n### Sample of the counts, with and without " (isa == "vmx" ? "ept" : "npt") "\n"
+	print "From the creation of the VM to the end of its work.\n"
 	print "![Exits by reason, and their cost](experiment-" machine ".svg)\n"
 	write_table()
-	print "\n### What changed, and why?\n"
+	print "\n### What changed between the two runs?\n"
 	print "With nested paging, the VM owns its page tables, and the processor translates twice:" \
 	      " with these, and with those of KVM. KVM notices only what it has not mapped.\n"
 	print said["gone"]

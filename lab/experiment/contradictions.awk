@@ -114,7 +114,6 @@ function check_asked(run, what,   first, slack, low, high, diff)
 }
 
 END {
-	NESTED = "EPT_VIOLATION|EPT_MISCONFIG|npf"
 	SHADOW = "#PF|INVLPG|invlpg|read_cr3|write_cr3"
 	# At most 18 were seen, on Debian's kernel and a busy host.
 	SERIAL = 32

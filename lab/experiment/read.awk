@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Reads one machine's record of the experiment, facts.tsv and the files RUN-POINT.snapshot
-# and RUN-host.tsv, for the programs beside this, which may use:
-#   n[run, point, code], cycles[run, point, code], name[code]
+# RUN-host.tsv, and RUN-phases.tsv, for the programs beside this, which may use:
+#   n[run, point, code], cycles[run, point, code], name[code], where a phase is a point, too
 #   codes[1..nr_codes]      exit reasons and vectors, in the order of their numbers
 #   fact[run, point, name], header[run, point, name]
 #   isa, paging[run] (nested or shadow), points[1..nr_points]
+#   phases[1..nr_phases], absent[phase], and instead of an exit reason, of a phase
+#   operations, cycles, faults, switches, see guest/phases.c, and exits for any reason
 # mawk's %d ends at 2^31, hence %.0f.
 
 BEGIN {
@@ -31,6 +33,20 @@ function sum(of, run, point, names,   i, total)
 	return total + 0
 }
 
+function group(x,   s) {
+	s = sprintf("%.0f", x)
+	while (match(s, /[0-9][0-9][0-9][0-9](,|$)/))
+		s = substr(s, 1, RSTART) "," substr(s, RSTART + 1)
+	return s
+}
+
+# The names of exits that have to do with paging
+BEGIN {
+	NESTED = "EPT_VIOLATION|EPT_MISCONFIG|npf"
+	CR3 = "CR_ACCESS|read_cr3|write_cr3"
+	PAGING = NESTED "|#PF|INVLPG|invlpg|INVPCID|invpcid|" CR3
+}
+
 FNR == 1 {
 	file = FILENAME
 	sub(/.*\//, "", file)
@@ -41,6 +57,19 @@ FNR == 1 {
 }
 file == "facts.tsv" {
 	fact[$1, $2, $3] = $4
+	next
+}
+point == "phases" {
+	if ($2 == "absent")
+		absent[$1] = $3
+	else {
+		n[run, $1, $2] = $3 + 0
+		cycles[run, $1, $2] = $4 + 0
+		if ($2 ~ /^[0-9]/)
+			n[run, $1, "exits"] += $3
+	}
+	if (!known[$1]++)
+		phases[++nr_phases] = $1
 	next
 }
 /^# / {

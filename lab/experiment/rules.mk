@@ -8,14 +8,16 @@
 #= GUEST_INITRD=        and an initramfs, whose /workload is what the VM does
 #= GUEST_MEM=96         the MiB of memory of that VM
 #= GUEST_CPUS=2         and its vCPUs, 1 with KERNEL=
+#= PHASES=              operations of its phases that are not the usual ones, as remap=10000
 
 GUEST_KERNEL ?=
 GUEST_INITRD ?=
 GUEST_MEM    ?= 96
+PHASES       ?=
 # On a kernel of Debian's in QEMU, a VM with two vCPUs stood still in 2 runs of 12.
 GUEST_CPUS   ?= $(if $(NEEDS_MODULES),2,$(if $(KERNEL),1,2))
 
-HOST_PACKAGES += cpuid gnuplot-nox
+HOST_PACKAGES += cpuid gnuplot-nox pandoc
 
 READER := $(BUILD)/kvm_exits/kvm_exits
 VM     := $(BUILD)/vm$(KERNEL:%=-%)
@@ -38,7 +40,7 @@ vm: kernel reader
 	@$(PROGRESS)/vm.log 'making the VM of the experiment' \
 		lab/experiment/vm '$(or $(GUEST_KERNEL),$(BOOTED)/vmlinuz)' \
 			'$(or $(GUEST_INITRD),-)' '$(GUEST_MEM)' '$(GUEST_CPUS)' \
-			$(if $(GUEST_KERNEL)$(GUEST_INITRD),y,n) $(READER) $(VM)
+			$(if $(GUEST_KERNEL)$(GUEST_INITRD),y,n) '$(PHASES)' $(READER) $(VM)
 	@$(call payload,$(PAYLOADS)/experiment,experiment,qemu=y,$(addprefix $(VM)/,bzImage initramfs config))
 
 experiment-image: vm

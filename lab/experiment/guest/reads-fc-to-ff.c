@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A program as people write it for the second of two known layouts of exit counters
+ * A program as people write it for the second of three known layouts of exit counters
  * in CPUID: 0x4fffffff is the number of all exits, 0x4ffffffe are their cycles,
  * 0x4ffffffd is the number of exits of the exit reason in ECX, 0x4ffffffc are their
  * cycles.  Prints lines of reason, number, and cycles.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A program as people write it for the first of two known layouts of exit counters
+ * A program as people write it for the first of three known layouts of exit counters
  * in CPUID: 0x4fffffff is the number of all exits, 0x4ffffffe that of the exit reason
  * in ECX.  Prints lines of reason and number.
  */
