@@ -4,8 +4,9 @@
 # room of lab/ has its own targets in its rules.mk.
 
 BASE    ?= v6.12
-# A shell is in one machine, on the kernel that others run.
-ifneq ($(filter shell% run_tests,$(MAKECMDGOALS)),)
+# A shell is in one machine, on the kernel that others run, and so is a VM of any disk.
+IN_SHELL := $(or $(filter shell% run_tests,$(MAKECMDGOALS)),$(and $(GUEST_DISK),$(if $(filter host,$(MACHINE)),,y),$(filter experiment,$(MAKECMDGOALS))))
+ifneq ($(IN_SHELL),)
 MACHINE ?= svm
 KERNEL  ?= $(if $(filter svm,$(MACHINE)),stock)
 override CMD := $(value CMD)
@@ -44,6 +45,9 @@ ifneq ($(filter shell% run_tests,$(MAKECMDGOALS)),)
 ifneq ($(words $(MACHINE))$(filter-out svm $(if $(filter run_tests,$(MAKECMDGOALS)),,vmx),$(MACHINE)),1)
 $(error MACHINE=$(MACHINE): make shell is in svm or in vmx, and make run_tests in svm)
 endif
+endif
+ifneq ($(and $(GUEST_DISK),$(IN_SHELL),$(filter-out svm,$(MACHINE))),)
+$(error MACHINE=$(MACHINE): a VM of GUEST_DISK= is in svm, or on the host)
 endif
 MACHINES := vmx svm kvm
 # This machine itself, which is only asked to run VMs.

@@ -4,7 +4,7 @@
 
 ## make check           run all tests of this project, with a summary
 ## make check-machines  the machines alone; likewise check- models experiment costs reader kernel
-##                      sources input host modules shell paging suites stress failures other-debian
+##                      sources input host modules shell paging disk suites stress failures other-debian
 ## make check-series    check the patches one by one, and other configurations
 #= OPERATIONS=2000      for make check-stress, how many, half of them with nested paging; in
 #=                      full 1000000, which takes hours
@@ -18,7 +18,7 @@ SEED       ?= $(shell date +%s)
 CONCERNS := machines models experiment costs reader kernel sources input host suites stress failures
 # A user's own kernel is not one of Debian's.
 ifndef KSRC
-CONCERNS     += modules shell paging
+CONCERNS     += modules shell paging disk
 STOCK_IMAGES := stock-images
 endif
 
@@ -28,7 +28,7 @@ SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
 OTHER_BASES := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(origin PACKAGE)),$(filter-out $(BASE),$(BASES))))
 
 CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils \
-	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal
+	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal qemu-utils
 
 .PHONY: check check-series check-other-debian $(CONCERNS:%=check-%)
 
@@ -56,7 +56,7 @@ check-kernel check-input: images
 check-sources check-host check-suites: setup
 check-stress: kernel-debug headers qemu
 check-failures check-models: images qemu
-check-modules check-shell check-paging: images qemu $(STOCK_IMAGES)
+check-modules check-shell check-paging check-disk: images qemu $(STOCK_IMAGES)
 
 .PHONY: stock-images
 stock-images: images

@@ -4,13 +4,13 @@
 # picture shows to the file PICTURE.  Adds rows of split.tsv to the file ROWS.
 #   date     when it ran
 
-function times(run, code) { return group(n[run, "work", code]) }
+function times(run, code) { return group(n[run, at, code]) }
 function per_exit(run, code) {
-	return n[run, "work", code] ? cycles[run, "work", code] / n[run, "work", code] : 0
+	return n[run, at, code] ? cycles[run, at, code] / n[run, at, code] : 0
 }
-function cost(run, code) { return n[run, "work", code] ? group(per_exit(run, code)) : "-" }
+function cost(run, code) { return n[run, at, code] ? group(per_exit(run, code)) : "-" }
 function most(code) {
-	return n[1, "work", code] > n[2, "work", code] ? n[1, "work", code] : n[2, "work", code]
+	return n[1, at, code] > n[2, at, code] ? n[1, at, code] : n[2, at, code]
 }
 # Sorts codes by the number of exits, vectors last.
 function sort_codes(   i, j, c) {
@@ -40,48 +40,48 @@ function write_picture(   i, c, y) {
 	for (i = nr_codes; i >= 1; i--) {
 		c = codes[i]
 		if (worth_a_line(c))
-			printf "%d\t%s\t%.0f\t%.0f\t%.0f\t%.0f\n", y++, name[c], n[1, "work", c], per_exit(1, c),
-			       n[2, "work", c], per_exit(2, c) >PICTURE
+			printf "%d\t%s\t%.0f\t%.0f\t%.0f\t%.0f\n", y++, name[c], n[1, at, c], per_exit(1, c),
+			       n[2, at, c], per_exit(2, c) >PICTURE
 	}
 }
 function write_rows(run,   i, c) {
 	for (i = 1; i <= nr_codes; i++) {
 		c = codes[i]
-		if (n[run, "work", c])
+		if (n[run, at, c])
 			printf "%s\t%s\t%s\t%s\t%.0f\t%.0f\n", isa, run == 1 ? "tdp" : "shadow", c, name[c],
-			       n[run, "work", c], cycles[run, "work", c] >>ROWS
+			       n[run, at, c], cycles[run, at, c] >>ROWS
 	}
 }
 function write_table(   i, c) {
-	print "| code | name | nested | shadow | nested again | cycles/exit, nested | cycles/exit, shadow |"
-	print "|---|---|--:|--:|--:|--:|--:|"
+	print "| code | name | nested | shadow |" (runs == 3 ? " nested again |" : "") " cycles/exit, nested | cycles/exit, shadow |"
+	print "|---|---|--:|--:|" (runs == 3 ? "--:|" : "") "--:|--:|"
 	name["total"] = ""
 	codes[nr_codes + 1] = "total"
 	for (i = 1; i <= nr_codes + 1; i++) {
 		c = codes[i]
-		printf "| %s | %s | %s | %s | %s | %s | %s |\n", c, name[c], times(1, c), times(2, c),
-		       times(3, c), cost(1, c), cost(2, c)
+		printf "| %s | %s | %s | %s |%s %s | %s |\n", c, name[c], times(1, c), times(2, c),
+		       runs == 3 ? " " times(3, c) " |" : "", cost(1, c), cost(2, c)
 	}
 }
 function explain(c,   a, b, both, more) {
-	a = n[1, "work", c]
-	b = n[2, "work", c]
+	a = n[1, at, c]
+	b = n[2, at, c]
 	both = group(a) " and " group(b)
 	if (kind[name[c]] == "asked") {
-		if (tolower(name[c]) == "cpuid")
+		if (!disk && tolower(name[c]) == "cpuid")
 			more = ", of which kvm_exits itself " reads(1, "work") " and " reads(2, "work") \
 			       ", all else " group(a - reads(1, "work")) " and " group(b - reads(2, "work"))
 		say("asked", c, both " times" more)
 	} else if (kind[name[c]] == "time") {
-		say("time", c, both ", again " times(3, c) " times; a second " group(a / t[1]) " and " \
-			       group(b / t[2]) ", again " group(n[3, "work", c] / t[3]))
+		say("time", c, both (runs == 3 ? ", again " times(3, c) : "") " times; a second " group(a / t[1]) " and " \
+			       group(b / t[2]) (runs == 3 ? ", again " group(n[3, at, c] / t[3]) : ""))
 	} else if (kind[name[c]] != "paging") {
 		say("other", c, both " times")
 	} else if (!b) {
 		say("gone", c, group(a) " times, with shadow paging never")
 	} else {
 		more = a ? "" : " times"
-		if (name[c] == "EXCEPTION_NMI")
+		if (name[c] == "EXCEPTION_NMI" && !disk)
 			more = more ", of which #PF " times(2, "exc14")
 		if (name[c] == "CR_ACCESS")
 			more = more " (CR3, until the end of the VM: " fact[1, "end", "cr3"] " and " \
@@ -108,18 +108,23 @@ END {
 	why("time", "PAUSE_INSTRUCTION|pause", "a vCPU waited in a loop for another one, which did not run")
 	why("asked", "CPUID|cpuid|IO_INSTRUCTION|io", "")
 
+	at = disk ? "host" : "work"
+	for (run = 1; run <= runs && disk; run++) {
+		n[run, at, "total"] = n[run, at, "all"]
+		cycles[run, at, "total"] = sum(cycles, run, at, ".*")
+	}
 	write_rows(1)
 	write_rows(2)
 	sort_codes()
 	write_picture()
-	for (run = 1; run <= 3; run++)
-		t[run] = fact[run, "work", "uptime"]
+	for (run = 1; run <= runs; run++)
+		t[run] = fact[run, "work", "uptime"] > 0 ? fact[run, "work", "uptime"] : 1
 	for (i = 1; i <= nr_codes; i++)
 		if (worth_a_line(codes[i]))
 			explain(codes[i])
 
 	print "\n### Sample of the counts, with and without " (isa == "vmx" ? "ept" : "npt") "\n"
-	print "From the creation of the VM to the end of its work.\n"
+	print "From the creation of the VM " (disk ? "until it was ready." : "to the end of its work.") "\n"
 	print "![Exits by reason, and their cost](experiment-" machine ".svg)\n"
 	write_table()
 	print "\n### What changed between the two runs?\n"
@@ -129,9 +134,10 @@ END {
 	print "With shadow paging, the processor uses page tables that KVM derives from those of the VM," \
 	      " and KVM must notice when a change of these takes effect.\n"
 	print said["new"]
-	printf "By the clock of the VM, the workload ended after %.2f s with nested paging, %.2f s with shadow" \
-	       " paging, and %.2f s with nested paging again. Interrupts, timers and waiting depend on time, and" \
-	       " differ between two equal runs, too:\n\n", t[1], t[2], t[3]
+	printf "By the clock of the %s after %.2f s with nested paging, %.2f s with shadow paging%s. Interrupts," \
+	       " timers and waiting depend on time, and differ between two equal runs, too:\n\n",
+	       disk ? "host, the VM was ready" : "VM, its work ended", t[1], t[2],
+	       runs == 3 ? sprintf(", and %.2f s with nested paging again", t[3]) : ""
 	print said["time"]
 	print "What the VM asks for by an instruction has nothing to do with paging:\n"
 	print said["asked"]
@@ -140,26 +146,20 @@ END {
 	if (isa == "vmx")
 		print "With ept=0 there is no unrestricted guest either: KVM runs real-mode code, i.e. the" \
 		      " beginning of a boot, in virtual-8086 mode, and emulates what cannot run there." \
-		      " What is emulated does not exit: hence a few exits less until boot is done," \
-		      " and none less during the workload.\n"
+		      " What is emulated does not exit: hence a few exits less until boot is done.\n"
 	for (run = 1; run <= 2; run++) {
-		spent[run] = sum(cycles, run, "work", names["paging"])
-		busy = cycles[run, "work", "total"] - sum(cycles, run, "work", "HLT|hlt")
+		spent[run] = sum(cycles, run, at, names["paging"])
+		busy = cycles[run, at, "total"] - sum(cycles, run, at, "HLT|hlt")
 		share[run] = 100 * spent[run] / busy
 	}
 	printf "Exits for page faults of any kind, INVLPG, INVPCID, and control registers took %s cycles with" \
 	       " nested paging (%.0f%% of the cycles of all exits but those of a halted vCPU) and %s with" \
 	       " shadow paging (%.0f%%).\n\n", group(spent[1]), share[1], group(spent[2]), share[2]
 	print "Reasons with fewer than 10 exits are in the table only.\n"
-	print "How often the VM exited only to boot, and for the workload alone:\n"
-	print "| | nested | shadow | nested again |"
-	print "|---|--:|--:|--:|"
-	for (run = 1; run <= 3; run++) {
+	for (run = 1; run <= runs && !disk; run++) {
 		boot = n[run, "boot", "total"]
-		until_boot = until_boot " " group(boot) " |"
-		workload = workload " " group(n[run, "work", "total"] - boot) " |"
+		printf "With %s paging%s, the VM exited %s times to boot, and %s times for its work.\n",
+		       paging[run], run == 3 ? " again" : "", group(boot), group(n[run, at, "total"] - boot)
 	}
-	print "| until boot was done |" until_boot
-	print "| during the workload |" workload
 	print "\n### Checked before this was written\n"
 }

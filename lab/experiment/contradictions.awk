@@ -24,6 +24,9 @@ function check_paging(run, point,   nested, shadow)
 	shadow = sum(n, run, point, SHADOW)
 	if ((nested > 0) != (run != 2))
 		complain("nested", nested " in VM " run " at " point)
+	# The host's file has no vectors, and exceptions of another kind exit under both.
+	if (disk && run == 2)
+		shadow += sum(n, run, point, "EXCEPTION_NMI|PF excp")
 	if ((shadow > 0) != (run == 2))
 		complain("shadow", shadow " in VM " run " at " point)
 }
@@ -122,11 +125,14 @@ END {
 	vmx = isa == "vmx"
 	nr = split(vmx ? "CPUID IO_INSTRUCTION XSETBV WBINVD" : "cpuid io xsetbv wbinvd", list, " ")
 
-	for (run = 1; run <= 3; run++) {
+	if (disk)
+		nr_points = split("host", points, " ")
+	for (run = 1; run <= runs; run++) {
 		online = fact[run, "boot", "online"] + 0
-		if (online != fact[run, "boot", "cpus"])
+		if (!disk && online != fact[run, "boot", "cpus"])
 			complain("vcpus", online " of " fact[run, "boot", "cpus"] " in VM " run)
-		if (paging[run] != (run == 2 ? "shadow" : "nested") || !n[run, "after", "total"])
+		if (paging[run] != (run == 2 ? "shadow" : "nested") ||
+		    !(disk ? n[run, "host", "all"] : n[run, "after", "total"]))
 			complain("end", "VM " run " did not")
 		if (vmx && (fact[run, "end", "cr3"] > 0) != (run == 2))
 			complain("shadow", fact[run, "end", "cr3"] + 0 " accesses to CR3 in VM " run)
@@ -135,17 +141,22 @@ END {
 			if (points[p] != "host")
 				check_sums(run, points[p])
 		}
+		if (disk)
+			continue
 		check_host(run)
 		for (i = 1; i <= nr && run > 1; i++)
 			check_asked(run, list[i])
 	}
 
-	verdict("isa", "each VM is of one kind")
-	verdict("vcpus", "all vCPUs came up")
-	verdict("end", "three VMs ran to their end, nested, shadow, and nested paging")
+	verdict("end", runs == 3 ? "three VMs ran to their end, nested, shadow, and nested paging" : \
+				   "two VMs ran to their end, nested and shadow paging")
 	verdict("nested", vmx ? "no EPT violation or misconfiguration under shadow paging" : \
 				"no nested page fault under shadow paging")
 	verdict("shadow", "no #PF, INVLPG, or CR3 exit under nested paging")
+	if (disk)
+		exit
+	verdict("isa", "each VM is of one kind")
+	verdict("vcpus", "all vCPUs came up")
 	expect("boot", "CPUID, I/O, XSETBV, and WBINVD equal in all runs until boot is done, give or" \
 		" take " SERIAL " I/O exits for interrupts of the serial line" \
 		(vmx ? ", with the " emulated(2, "CPUID") " CPUID and " emulated(2, "IO_INSTRUCTION") - \
@@ -154,7 +165,8 @@ END {
 		" or take " SERIAL " I/O exits, too")
 	# What the guest touched before, and what the host backs with huge pages, differs from run
 	# to run, and no bound follows: the third VM is shown beside the first one.
-	print "note\twith nested paging again, the third VM had " sum(n, 3, "work", NESTED) " " \
+	if (runs == 3)
+		print "note\twith nested paging again, the third VM had " sum(n, 3, "work", NESTED) " " \
 		(vmx ? "EPT violations" : "nested page faults") " during the workload, the first one " \
 		sum(n, 1, "work", NESTED)
 	verdict("sums", "the sum of the reasons is the total, and none is unknown")

@@ -2,21 +2,24 @@
 #
 # With read.awk: prints the section of experiment.md on the phases of one machine, and
 # writes what its picture shows to the file PICTURE.  Adds rows of split.tsv to the file
-# ROWS, with the phase before them.
+# ROWS, with the phase before them, and rows of phases.tsv to the file OPERATIONS.
 #   machine, date
 
 function number(x) { return x >= 100 ? group(x) : x >= 10 ? sprintf("%.1f", x) : x >= 0.005 ? sprintf("%.2f", x) : "0" }
-function per(run, what) { return n[run, phase, what] / n[run, phase, "operations"] }
+function per(run, what) { return n[run > runs ? 1 : run, phase, what] / n[1, phase, "operations"] }
 function smaller(a, b) { return a < b ? a : b }
 
 function larger(a, b) { return a < b ? b : a }
 
 # How far two runs differ where paging makes no difference: in what the control takes, and
 # between runs 1 and 3, which are equal.
-function noise(   low, high)
+function noise(   low, high, run)
 {
-	low = smaller(n[1, "cpuid", "cycles"], smaller(n[2, "cpuid", "cycles"], n[3, "cpuid", "cycles"]))
-	high = larger(n[1, "cpuid", "cycles"], larger(n[2, "cpuid", "cycles"], n[3, "cpuid", "cycles"]))
+	low = high = n[1, "cpuid", "cycles"]
+	for (run = 2; run <= runs; run++) {
+		low = smaller(low, n[run, "cpuid", "cycles"])
+		high = larger(high, n[run, "cpuid", "cycles"])
+	}
 	return low > 0 ? high / low : 1.02
 }
 function cheaper(   low, high, x)
@@ -44,7 +47,10 @@ END {
 	vendor = isa == "vmx" ? "Intel VMX" : "AMD SVM"
 	setting = isa == "vmx" ? "kvm_intel ept" : "kvm_amd npt"
 	print "\n## " vendor ": " setting "=1 and " setting "=0\n"
-	print "The VM has " fact[1, "boot", "cpus"] " vCPUs and " fact[1, "boot", "mem"] " MiB of memory, and ran on " date ".\n"
+	print "The VM" (disk ? " on the disk " disk : "") " has " fact[1, "boot", "cpus"] " vCPU" (fact[1, "boot", "cpus"] == 1 ? "" : "s") " (QEMU's -cpu " \
+		fact[1, "boot", "cpu"] ") and " fact[1, "boot", "mem"] " MiB of memory, and ran on " date \
+		", on " fact[1, "boot", "host"] \
+		(fact[1, "boot", "parameters"] != "" ? ", with the parameters " fact[1, "boot", "parameters"] : "") ".\n"
 	if (!nr_phases)
 		exit
 
@@ -60,6 +66,12 @@ END {
 		print "| **" phase "**: " what[phase] " | " group(n[1, phase, "operations"]) " | " \
 			number(per(1, "exits")) " | " number(per(2, "exits")) " | " number(per(1, "cycles")) " | " \
 			number(per(2, "cycles")) " | " number(per(3, "cycles")) " | " cheaper() " |"
+	}
+	for (i = 1; i <= nr_phases; i++) {
+		phase = phases[i]
+		for (run = 1; run <= 2 && !(phase in absent); run++)
+			printf "%s\t%s\t%s\t%s\t%.0f\t%.0f\t%.0f\n", machine, isa, run == 1 ? "tdp" : "shadow", phase,
+			       n[run, phase, "operations"], n[run, phase, "exits"], n[run, phase, "cycles"] >>OPERATIONS
 	}
 	for (i = nr_phases; i >= 1; i--) {
 		phase = phases[i]

@@ -5,7 +5,8 @@
 #   n[run, point, code], cycles[run, point, code], name[code], where a phase is a point, too
 #   codes[1..nr_codes]      exit reasons and vectors, in the order of their numbers
 #   fact[run, point, name], header[run, point, name]
-#   isa, paging[run] (nested or shadow), points[1..nr_points]
+#   isa, paging[run] (nested or shadow), points[1..nr_points], runs, and disk, if it is one
+#   of which only the host has counted
 #   phases[1..nr_phases], absent[phase], and instead of an exit reason, of a phase
 #   operations, cycles, faults, switches, see guest/phases.c, and exits for any reason
 # mawk's %d ends at 2^31, hence %.0f.
@@ -57,6 +58,12 @@ FNR == 1 {
 }
 file == "facts.tsv" {
 	fact[$1, $2, $3] = $4
+	if ($3 == "isa")
+		isa = $4
+	if ($3 == "runs")
+		runs = $4
+	if ($3 == "disk")
+		disk = $4
 	next
 }
 point == "phases" {
@@ -80,6 +87,8 @@ point == "phases" {
 }
 NF == 4 && $1 != "code" {
 	n[run, point, $1] = $3 + 0
+	if (point == "host")
+		n[run, point, "all"] += $3
 	cycles[run, point, $1] = $4 + 0
 	name[$1] = $2
 	if ($1 == "total" || seen[$1]++)

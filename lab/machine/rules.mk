@@ -22,7 +22,7 @@ SHELL_PACKAGES = $(shell . /etc/os-release; [ "$$VERSION_ID" = 12 ] || echo virt
 
 HOST_PACKAGES += cpio grub-common grub-pc-bin mtools xorriso busybox-static seabios qemu-system-x86 \
 	$(if $(filter vmx,$(MACHINE)),bochs bochs-term bochsbios vgabios) \
-	$(if $(filter shell% run_tests,$(MAKECMDGOALS)),$(SHELL_PACKAGES))
+	$(if $(IN_SHELL),$(SHELL_PACKAGES))
 
 .PHONY: qemu shell shell-image
 

@@ -280,21 +280,26 @@ idle()
 	[ "$(cat $sysfs/$module/refcnt)" = 0 ] && { [ "$unpatched" = none ] || [ "$(cat $sysfs/kvm/refcnt)" = 1 ]; }
 }
 
-# can_swap ARGUMENT...: refuse where KVM's modules cannot be reloaded, or as another user do
-# all again as root, with these arguments
+# as_root WHAT ARGUMENT...: as another user, do all again as root, with these arguments
+as_root()
+{
+	[ "$(id -u)" != 0 ] || return 0
+	command -v sudo >/dev/null || die "only root may $1; run this as root"
+	shift
+	exec sudo env GIVEN="${GIVEN-}" SIGN_KEY="${SIGN_KEY-}" SIGN_CERT="${SIGN_CERT-}" "$0" "$@"
+}
+
+# can_swap ARGUMENT...: refuse where KVM's modules cannot be reloaded, or are not root's to be
 can_swap()
 {
-	if [ "$(id -u)" != 0 ]; then
-		command -v sudo >/dev/null || die "only root may reload $module; run this as root"
-		exec sudo env GIVEN="${GIVEN-}" SIGN_KEY="${SIGN_KEY-}" SIGN_CERT="${SIGN_CERT-}" "$0" "$@"
-	fi
+	as_root "reload $module" "$@"
 	[ "$(cat /proc/sys/kernel/modules_disabled 2>/dev/null)" != 1 ] ||
 		die "this system does not allow modules to be loaded (kernel.modules_disabled=1)"
 	unloaded=$module
 	[ "$unpatched" = none ] || unloaded="kvm $module"
 	for name in $unloaded; do
 		[ -e "$sysfs/$name/initstate" ] ||
-			die "$name is built into this kernel; $param can only be changed where it is a module"
+			die "$name is built into this kernel, where $param can only be changed at boot (for the experiment: boot with $module.$param=1, make experiment MACHINE=host STEP=1, boot with $module.$param=0, and STEP=2)"
 		for other in "$sysfs/$name/holders"/*; do
 			case ${other##*/} in
 			'*' | "$module") ;;
@@ -326,12 +331,38 @@ can_borrow()
 		[ "${1-}" = check ] || [ "$from" != "$modules" ] || { loaded kvm && loaded $module; } ||
 			die "the KVM that is loaded has exit counters, but is not that of $modules, and could not be put back; first: sudo make unload"
 	fi
+	can_trace
+}
+
+# can_trace: refuse where the oracles are not there
+can_trace()
+{
 	[ -d $debugfs/kvm ] ||
 		die "no $debugfs/kvm; mount debugfs (mount -t debugfs debugfs $debugfs)"
 	[ -d $tracing/events/kvm/kvm_cr ] ||
 		die "no $tracing/events/kvm/kvm_cr; mount tracefs (mount -t tracefs tracefs $tracing)"
 	[ -e $tracing/events/kvm/kvm_cr/hist ] ||
 		die "no $tracing/events/kvm/kvm_cr/hist; this kernel needs CONFIG_HIST_TRIGGERS"
+}
+
+# can_count ARGUMENT...: the same for who counts exits with KVM as it is loaded
+can_count()
+{
+	as_root "have VMs count for their guests" "$@"
+	[ -e $sysfs/kvm/parameters/exit_counters ] ||
+		die "the KVM of this kernel has no exit counters; build a kernel of the patched tree (make tree) with CONFIG_KVM_EXIT_COUNTERS=y, and boot that"
+	can_trace
+}
+
+# From here on, until the end: of KVM as it is loaded, only exit_counters is changed
+only_count()
+{
+	tmp=$(mktemp -d) || exit
+	counted=$(cat $sysfs/kvm/parameters/exit_counters)
+	trap 'undo; echo "$counted" >$sysfs/kvm/parameters/exit_counters; rm -rf "$tmp"' EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
 }
 
 # From here on, until the end; undo is a function to end what is still running then, and
