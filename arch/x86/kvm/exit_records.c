@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exit records: what exit counters and the timing of exits add up to for a VM.
+ * Exit records: what exit counters and the timing of exits add up to.
  *
- * The counters are the vCPUs' own.  Whoever reads them sums over the VM's vCPUs
+ * The counters are the vCPUs' own.  Who reads those of a VM sums over its vCPUs
  * while these run, so a sum is a snapshot that is exact only for vCPUs that do
  * not exit meanwhile.  32-bit kernels may read a count while it is written in
  * two halves, as with all of KVM's stats.

@@ -5,7 +5,7 @@
 #include <linux/cpufeature.h>
 #include <linux/kvm_host.h>
 
-/* What exit counters and the timing of exits add up to, for all vCPUs of a VM. */
+/* What exit counters and the timing of exits add up to, for a VM or one of its vCPUs. */
 struct kvm_exit_record {
 	u64 exits;
 	u64 cycles;

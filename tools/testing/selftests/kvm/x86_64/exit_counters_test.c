@@ -121,6 +121,7 @@ TEST_F(exit_counters, debugfs_equals_stats)
 	};
 	struct exit_counters sums, counters[2];
 	struct kvm_vcpu *vcpu;
+	bool is_readable;
 	char name[32];
 	int i;
 
@@ -144,8 +145,8 @@ TEST_F(exit_counters, debugfs_equals_stats)
 	for (i = 0; i < NR_EXIT_BUCKETS; i++)
 		sums.exits[i] = counters[0].exits[i] + counters[1].exits[i];
 	sums.cycles = counters[0].cycles + counters[1].cycles;
-	TEST_ASSERT(assert_debugfs_equals(debugfs_path(self->vm, "exit_counters"), &sums),
-		    "Cannot read the VM's exit_counters: %s", strerror(errno));
+	is_readable = assert_debugfs_equals(debugfs_path(self->vm, "exit_counters"), &sums);
+	TEST_ASSERT(is_readable, "Cannot read the VM's exit_counters: %s", strerror(errno));
 
 	/* No file of a single stat, which would show, and clear, a part of it. */
 	for (i = 0; i < ARRAY_SIZE(stats); i++)
