@@ -39,6 +39,8 @@ function totals(   id, part, count, what, i, k, j, line)
 {
 	for (id in outcome) {
 		split(id, part, SUBSEP)
+		if (part[3] ~ / \(again\)$/)
+			continue
 		count[part[1], part[2], outcome[id]]++
 	}
 	split("unpatched patched", part, " ")
