@@ -46,6 +46,9 @@ ifneq ($(words $(MACHINE))$(filter-out svm $(if $(filter run_tests,$(MAKECMDGOAL
 $(error MACHINE=$(MACHINE): make shell is in svm or in vmx, and make run_tests in svm)
 endif
 endif
+ifneq ($(and $(GUEST_DISK),$(filter-out experiment explain help clean,$(or $(MAKECMDGOALS),all))),)
+$(error GUEST_DISK= is of make experiment alone)
+endif
 ifneq ($(and $(GUEST_DISK),$(IN_SHELL),$(filter-out svm,$(MACHINE))),)
 $(error MACHINE=$(MACHINE): a VM of GUEST_DISK= is in svm, or on the host)
 endif

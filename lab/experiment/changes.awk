@@ -96,13 +96,14 @@ END {
 	why("paging", "EPT_MISCONFIG", "the VM accessed memory of a device, which KVM marks to exit each time")
 	why("paging", "EXCEPTION_NMI|PF excp", "KVM maintains the page tables that the processor uses, so every page fault comes to KVM first, to be repaired there, to be emulated if the memory is that of a device, or to be passed on to the VM")
 	why("paging", "INVLPG|invlpg", "the VM changed a page table entry, and KVM has to forget what it derived from it")
-	why("paging", "INVPCID", "the VM dropped the translations of a whole address space, or of all")
+	why("paging", "INVPCID|invpcid", "the VM dropped the translations of a whole address space, or of all")
 	why("paging", "write_cr3", "the VM switched to the page tables of another process, and KVM has to switch to its shadow of these")
 	why("paging", "read_cr3", "the register holds the address of the shadow page tables, so KVM tells the VM its own")
 	why("paging", "CR_ACCESS", "all control registers have this one reason; the VM accessed CR0 and CR4 under both settings, and under shadow paging also CR3, mostly to switch to the page tables of another process")
+	why("paging", "read_cr0|write_cr0|cr0_sel_write", "the VM accessed CR0, e.g. to enter or to leave protected mode; with shadow paging, KVM shows it another one than the processor has, so that each access exits")
 	why("time", "EXTERNAL_INTERRUPT|interrupt", "an interrupt of the host came while the VM ran, of its timer most of all; while KVM runs, it is no exit")
 	why("time", "INTERRUPT_WINDOW|vintr", "the VM could take an interrupt that KVM had waiting for it")
-	why("time", "HLT|hlt", "a vCPU had nothing to do")
+	why("time", "HLT|hlt|idle-halt", "a vCPU had nothing to do")
 	why("time", "PREEMPTION_TIMER", "the timer of the VM expired")
 	why("time", "MSR_WRITE|msr", "mostly the VM setting its timer, or interrupting another vCPU")
 	why("time", "PAUSE_INSTRUCTION|pause", "a vCPU waited in a loop for another one, which did not run")
@@ -139,7 +140,7 @@ END {
 	       disk ? "host, the VM was ready" : "VM, its work ended", t[1], t[2],
 	       runs == 3 ? sprintf(", and %.2f s with nested paging again", t[3]) : ""
 	print said["time"]
-	print "What the VM asks for by an instruction has nothing to do with paging:\n"
+	print "What the VM asks for by an instruction" (disk ? "" : " has nothing to do with paging") ":\n"
 	print said["asked"]
 	if (said["other"])
 		print "The rest:\n\n" said["other"]
@@ -149,7 +150,7 @@ END {
 		      " What is emulated does not exit: hence a few exits less until boot is done.\n"
 	for (run = 1; run <= 2; run++) {
 		spent[run] = sum(cycles, run, at, names["paging"])
-		busy = cycles[run, at, "total"] - sum(cycles, run, at, "HLT|hlt")
+		busy = cycles[run, at, "total"] - sum(cycles, run, at, "HLT|hlt|idle-halt")
 		share[run] = 100 * spent[run] / busy
 	}
 	printf "Exits for page faults of any kind, INVLPG, INVPCID, and control registers took %s cycles with" \

@@ -23,10 +23,12 @@
 GUEST_MEM  ?= $(if $(GUEST_DISK),512,96)
 # On a kernel of Debian's in QEMU, a VM with two vCPUs stood still in 2 runs of 12.
 GUEST_CPUS ?= $(if $(NEEDS_MODULES),2,$(if $(KERNEL),1,2))
+# What make would take for variables of its own is not
+override GUEST_READY := $(value GUEST_READY)
 # As lab/experiment/in-machine has it where it knows that its machine is one
 GUEST_CPU  ?= $(if $(IN_SHELL),host$(COMMA)-xsave,host)
 export GUEST_KERNEL GUEST_INITRD GUEST_DISK GUEST_BUS GUEST_FIRMWARE GUEST_READY GUEST_SECONDS \
-	GUEST_MEM GUEST_CPUS GUEST_CPU MODULE_PARAMS PHASES STEP
+	GUEST_MEM GUEST_CPUS GUEST_CPU MODULE_PARAMS PHASES STEP TIMEOUT
 
 HOST_PACKAGES += cpuid gnuplot-nox pandoc $(if $(filter uefi,$(GUEST_FIRMWARE)),ovmf)
 
@@ -62,7 +64,7 @@ ifeq ($(MACHINE),host)
 # As a user who may not reload modules would want it: refused at once.
 $(SOURCE)/.whole: | $(if $(filter experiment,$(MAKECMDGOALS)),host-check)
 host-check:
-	@lab/experiment/in-machine check $(HOST_MODULES)
+	@lab/experiment/in-machine check $(HOST_MODULES) $(or $(STEP),-)
 
 experiment: vm $(NEEDS_MODULES)
 	@+$(MAKE) --no-print-directory experiment-host

@@ -351,6 +351,8 @@ can_count()
 	as_root "have VMs count for their guests" "$@"
 	[ -e $sysfs/kvm/parameters/exit_counters ] ||
 		die "the KVM of this kernel has no exit counters; build a kernel of the patched tree (make tree) with CONFIG_KVM_EXIT_COUNTERS=y, and boot that"
+	who=$(holders)
+	[ -z "$who" ] || die "$module is in use: ${who}end that first"
 	can_trace
 }
 
@@ -360,9 +362,7 @@ only_count()
 	tmp=$(mktemp -d) || exit
 	counted=$(cat $sysfs/kvm/parameters/exit_counters)
 	trap 'undo; echo "$counted" >$sysfs/kvm/parameters/exit_counters; rm -rf "$tmp"' EXIT
-	trap 'exit 129' HUP
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
+	end_on_signals
 }
 
 # From here on, until the end; undo is a function to end what is still running then, and
@@ -372,8 +372,13 @@ borrow()
 	saved=$(params)
 	found=$from
 	tmp=${signed:-$(mktemp -d)} || exit
-	# A shell that a signal kills does not run its EXIT trap.
 	trap restore EXIT
+	end_on_signals
+}
+
+# A shell that a signal kills does not run its EXIT trap.
+end_on_signals()
+{
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 131' QUIT

@@ -176,6 +176,11 @@ static void prepare_touch(unsigned long ops)
 		close(fd);
 }
 
+static void finish_touch(unsigned long ops)
+{
+	check(!munmap(untouched, ops * PAGE_SIZE), "munmap");
+}
+
 static void do_touch(unsigned long ops)
 {
 	unsigned long i;
@@ -206,6 +211,7 @@ static void do_remap(unsigned long ops)
 
 /* A pointer in each page, in a line of the cache that is not that of all others. */
 static void **chased;
+static char *chased_pages;
 
 static void prepare_chase(unsigned long ops)
 {
@@ -213,7 +219,7 @@ static void prepare_chase(unsigned long ops)
 	unsigned int i, j, from, to;
 	char *pages;
 
-	pages = mmap(NULL, CHASED_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+	chased_pages = pages = mmap(NULL, CHASED_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	check(pages != MAP_FAILED, "mmap");
 	check(!madvise(pages, CHASED_PAGES * PAGE_SIZE, MADV_NOHUGEPAGE) || errno == EINVAL,
@@ -233,6 +239,11 @@ static void prepare_chase(unsigned long ops)
 			pages + to * PAGE_SIZE + to * CACHE_LINE % PAGE_SIZE;
 	}
 	chased = (void **)(pages + order[0] * PAGE_SIZE + order[0] * CACHE_LINE % PAGE_SIZE);
+}
+
+static void finish_chase(unsigned long ops)
+{
+	check(!munmap(chased_pages, CHASED_PAGES * PAGE_SIZE), "munmap");
 }
 
 static void do_chase(unsigned long ops)
@@ -284,7 +295,7 @@ static void do_switch(unsigned long ops)
 		check(write(there[1], &byte, 1) == 1 && read(back[0], &byte, 1) == 1, "pipe");
 }
 
-static void finish_switch(void)
+static void finish_switch(unsigned long ops)
 {
 	close(there[0]);
 	close(there[1]);
@@ -325,12 +336,12 @@ static struct phase {
 	unsigned long warm_up;
 	void (*work)(unsigned long ops);
 	void (*prepare)(unsigned long ops);
-	void (*finish)(void);
+	void (*finish)(unsigned long ops);
 } phases[] = {
 	{ "cpuid", 1000, 1, do_cpuid },
 	{ "syscall", 10000, 1, do_syscall },
-	{ "chase", 4 * CHASED_PAGES, CHASED_PAGES, do_chase, prepare_chase },
-	{ "touch", 1024, 0, do_touch, prepare_touch },
+	{ "chase", 4 * CHASED_PAGES, CHASED_PAGES, do_chase, prepare_chase, finish_chase },
+	{ "touch", 1024, 0, do_touch, prepare_touch, finish_touch },
 	{ "remap", 8 * REMAPPED_PAGES, 2 * REMAPPED_PAGES, do_remap },
 	{ "process", 50, 2, do_process },
 	{ "switch", 500, 2, do_switch, prepare_switch, finish_switch },
@@ -408,7 +419,7 @@ static void run(struct phase *phase)
 	switches = nr_switches() - switches;
 
 	if (phase->finish)
-		phase->finish();
+		phase->finish(phase->ops);
 
 	printf("%s\toperations\t%lu\t0\n", phase->name, phase->ops);
 	printf("%s\tcycles\t%lu\t0\n", phase->name, cycles);
