@@ -2,7 +2,7 @@
 #
 # With read.awk: prints the section of experiment.md about one machine, and writes what its
 # picture shows to the file PICTURE.  Adds rows of split.tsv to the file ROWS.
-#   date     when it ran
+#   machine
 
 function times(run, code) { return group(n[run, at, code]) }
 function per_exit(run, code) {

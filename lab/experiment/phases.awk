@@ -8,7 +8,6 @@
 function number(x) { return x >= 100 ? group(x) : x >= 10 ? sprintf("%.1f", x) : x >= 0.005 ? sprintf("%.2f", x) : "0" }
 function per(run, what) { return n[run > runs ? 1 : run, phase, what] / n[1, phase, "operations"] }
 function smaller(a, b) { return a < b ? a : b }
-
 function larger(a, b) { return a < b ? b : a }
 
 # How far two runs differ where paging makes no difference: in what the control takes, and
@@ -67,18 +66,11 @@ END {
 		print "| **" phase "**: " what[phase] " | " group(n[1, phase, "operations"]) " | " \
 			number(per(1, "exits")) " | " number(per(2, "exits")) " | " number(per(1, "cycles")) " | " \
 			number(per(2, "cycles")) " | " (runs == 3 ? number(per(3, "cycles")) " | " : "") cheaper() " |"
-	}
-	for (i = 1; i <= nr_phases; i++) {
-		phase = phases[i]
-		for (run = 1; run <= 2 && !(phase in absent); run++)
+		split(cheaper(), won, ",")
+		wins[won[1]] = wins[won[1]] (wins[won[1]] ? ", " : "") phase
+		for (run = 1; run <= 2; run++)
 			printf "%s\t%s\t%s\t%s\t%.0f\t%.0f\t%.0f\n", machine, isa, run == 1 ? "tdp" : "shadow", phase,
 			       n[run, phase, "operations"], n[run, phase, "exits"], n[run, phase, "cycles"] >>OPERATIONS
-	}
-	for (i = 1; i <= nr_phases; i++) {
-		phase = phases[i]
-		won = phase in absent ? "" : substr(cheaper(), 1, 6)
-		if (won ~ /nested|shadow/)
-			wins[won] = wins[won] (wins[won] ? ", " : "") phase
 	}
 	print "\nNested paging is cheaper for: " (wins["nested"] ? wins["nested"] : "none") \
 		". Shadow paging is cheaper for: " (wins["shadow"] ? wins["shadow"] : "none") "."

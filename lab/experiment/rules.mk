@@ -3,7 +3,7 @@
 # The experiment: one VM, with nested and with shadow paging.
 
 ## make experiment      boot a VM with nested, and with shadow paging, and explain
-## make compare        two reports of it side by side: A= and B=, folders with phases.tsv
+## make compare         two reports of it side by side: A= and B=, folders with phases.tsv
 ## make reader          build kvm_exits, in build/<base>/kvm_exits
 #= GUEST_KERNEL=        for the experiment, a bzImage of your own
 #= GUEST_INITRD=        and an initramfs, whose /workload is what the VM does
@@ -22,7 +22,7 @@
 
 GUEST_MEM  ?= $(if $(GUEST_DISK),512,96)
 # A VM with two vCPUs stood still in 2 runs of 12 in QEMU's machine on Debian's kernel, and in 2
-# boots of 35 on the laboratory's: the emulated machines have one CPU.
+# boots of 32 on the laboratory's: the emulated machines have one CPU.
 GUEST_CPUS ?= $(if $(filter host,$(MACHINE)),2,1)
 # What make would take for variables of its own is not
 override GUEST_READY := $(value GUEST_READY)

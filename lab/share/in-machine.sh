@@ -348,7 +348,7 @@ can_trace()
 # can_count ARGUMENT...: the same for who counts exits with KVM as it is loaded
 can_count()
 {
-	as_root "have VMs count for their guests" "$@"
+	as_root "set kvm.exit_counters" "$@"
 	[ -e $sysfs/kvm/parameters/exit_counters ] ||
 		die "the KVM of this kernel has no exit counters; build a kernel of the patched tree (make tree) with CONFIG_KVM_EXIT_COUNTERS=y, and boot that"
 	who=$(holders)

@@ -2,7 +2,9 @@
 /*
  * A program as people write it for the first of three known layouts of exit counters
  * in CPUID: 0x4fffffff is the number of all exits, 0x4ffffffe that of the exit reason
- * in ECX.  Prints lines of reason and number.
+ * in ECX.  The latter is also what the third one has there; the rest of that is answered
+ * otherwise, see Documentation/virt/kvm/x86/exit-counters.rst.  Prints lines of reason
+ * and number.
  */
 #include <cpuid.h>
 #include <stdio.h>
