@@ -30,7 +30,7 @@ fail()
 {
 	failed=$((failed + 1))
 	names="$names
-not ok - $*"
+not ok - $*: $(head -n 1 "$tmp/log" 2> /dev/null | cut -c 1-200)"
 	echo "not ok - $*"
 	sed 's/^/    /' "$tmp/log" 2> /dev/null | tail -n 40
 }
@@ -126,9 +126,10 @@ adopt()
 count()
 {
 	name=${2:+$2: }$(echo "$1" | sed 's|.*/\([^/]*\)/run\(-[^/]*\)*/|\1\2 |')
-	IFS='	' read -r result p f s _ < "$1/verdict" 2> /dev/null || { fail "$name has run"; return; }
+	IFS='	' read -r result p f s _ wrong _ < "$1/verdict" 2> /dev/null || { fail "$name has run"; return; }
 	[ "$result" = passed ] || names="$names
-not ok - $name, see $1/summary"
+not ok - $name: ${wrong#-} $(awk -F '\t' -v ORS="; " '
+		$4 !~ /^(pass|skip)$/ && ++n <= 5 { print $1, $2, $3 ": " $4 ", " substr($5, 1, 200) }' "$1/cases.tsv")see $1/summary"
 	echo "# $name: $p passed, $f failed, $s skipped"
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }

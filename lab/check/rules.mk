@@ -18,8 +18,7 @@ SEED       ?= $(shell date +%s)
 CONCERNS := machines models experiment costs reader kernel sources input host suites stress failures
 # A user's own kernel is not one of Debian's.
 ifndef KSRC
-# A VM of a disk sometimes stands still in the emulated machine, so check-disk is not of these.
-CONCERNS     += modules shell paging
+CONCERNS     += modules shell paging disk
 STOCK_IMAGES := stock-images
 endif
 
@@ -31,7 +30,7 @@ OTHER_BASES := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(or
 CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils \
 	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal qemu-utils
 
-.PHONY: check check-series check-other-debian check-disk $(CONCERNS:%=check-%)
+.PHONY: check check-series check-other-debian $(CONCERNS:%=check-%)
 
 # What the scripts take, see lab/check/lib.sh.  A user's own kernel is not tried elsewhere.
 CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SOURCE='$(SOURCE)' TREE='$(TREE)' \
@@ -41,7 +40,7 @@ CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SO
 	OTHER_DEBIAN='$(if $(KSRC),,$(CURDIR)/build/other)' \
 	PACKAGES='$(CHECK_PACKAGES_OF_ALL) $(BENCH_PACKAGES) $(SERIES_PACKAGES)'
 
-check check-other-debian check-disk $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
+check check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
 check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
 
 check: images image-debug qemu $(STOCK_IMAGES)
@@ -71,7 +70,7 @@ $(BOOTS)/%-experiment/verdict: | experiment-image qemu
 $(BOOTS)/%/verdict: | image qemu
 	@$(MAKE) --no-print-directory selftests-$*
 
-check-other-debian check-disk $(CONCERNS:%=check-%): check-%:
+check-other-debian $(CONCERNS:%=check-%): check-%:
 	@$(CHECK_ENV) lab/check/$*
 
 # What takes too long for "make check", which runs the rest of it.

@@ -21,8 +21,7 @@
 #= PHASES=              operations of its phases that are not the usual ones, as remap=10000
 
 GUEST_MEM  ?= $(if $(GUEST_DISK),512,96)
-# A VM with two vCPUs stood still in 2 runs of 12 in QEMU's machine on Debian's kernel, and in 2
-# boots of 32 on the laboratory's: the emulated machines have one CPU.
+# The emulated machines have one processor.
 GUEST_CPUS ?= $(if $(filter host,$(MACHINE)),2,1)
 # What make would take for variables of its own is not
 override GUEST_READY := $(value GUEST_READY)
@@ -71,13 +70,11 @@ experiment: vm $(NEEDS_MODULES)
 	@+$(MAKE) --no-print-directory experiment-host
 	@$(if $(filter 1,$(STEP)),echo "Now boot with the other setting, and: make experiment MACHINE=host STEP=2",$(MAKE) --no-print-directory explain)
 else ifneq ($(IN_SHELL),)
-# Any system on a disk, and QEMU, are on this host: in a machine whose root that is.  QEMU's
-# threads share one of its two processors: the emulator runs one after the other, for up to
-# 100 ms, which is how long they would wait for each other.
+# Any system on a disk, and QEMU, are on this host: in a machine whose root that is.
 DISK_BOOT := $(BOOTS)/disk/svm-experiment
 experiment: vm shell-image | qemu
 	@rm -rf $(DISK_BOOT) && mkdir -p $(DISK_BOOT)
-	@CMD='exec 3>&1; taskset -c 0 $(CURDIR)/lab/experiment/in-machine $(VM) /dev/fd/3 $(TIMEOUT) - > /dev/null' \
+	@CMD='exec 3>&1; $(CURDIR)/lab/experiment/in-machine $(VM) /dev/fd/3 $(TIMEOUT) - > /dev/null' \
 		lab/machine/shell svm $(IMAGES)/shell $(DISK_BOOT)/boot patched patched | \
 		sed -un 's/^lab: phase /[svm] /p; /^experiment: /p'
 	@cd $(DISK_BOOT) && cp boot/results.log . && echo "lab: done" >> results.log && $(CURDIR)/lab/machine/split results.log
