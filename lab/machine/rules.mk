@@ -43,7 +43,7 @@ payload = rm -rf $1 && mkdir -p $1 && cp lab/$2/in-machine $1 && echo $3 > $1/ne
 stripped = find $1 -type f -perm -u+x -exec strip -g {} \; 2> /dev/null || true
 
 # For make shell.  A VM in the machine svm sometimes stands still if that has two processors, see
-# svm-injected-twice.md; the kernel's own tests want two.  In the machine vmx, that is all there is.
+# svm-interrupts.md; the kernel's own tests want two.  In the machine vmx, that is all there is.
 SHELL_NEEDS := memory=3072 cpus=$(if $(filter run_tests,$(MAKECMDGOALS)),2,1)
 ifneq ($(filter vmx,$(MACHINE)),)
 SHELL_NEEDS := memory=1024 cpus=1 qemu=y
