@@ -9,7 +9,7 @@
 #= GUEST_INITRD=        and an initramfs, whose /workload is what the VM does
 #= GUEST_DISK=          or an image of a disk, with any system; it is never written
 #= GUEST_BUS=ahci       how that is attached: ahci, or virtio as in clouds
-#= GUEST_FIRMWARE=bios  or uefi
+#= GUEST_FIRMWARE=bios  or uefi, with MACHINE=host
 #= GUEST_READY="login:" it is ready when that is on its serial line; or
 #= GUEST_SECONDS=60     after so many seconds
 #= GUEST_MEM=96         the MiB of memory of the VM; of a disk, 512
