@@ -53,7 +53,7 @@ ifneq ($(and $(GUEST_DISK),$(IN_SHELL),$(filter-out svm,$(MACHINE))),)
 $(error MACHINE=$(MACHINE): a VM of GUEST_DISK= is in svm, or on the host)
 endif
 ifneq ($(and $(GUEST_DISK),$(IN_SHELL),$(filter uefi,$(GUEST_FIRMWARE))),)
-$(error GUEST_FIRMWARE=uefi: the emulator of svm crashes in such firmware, see lab/machine/svm-interrupts.md; a host with VMX or SVM does not, so add MACHINE=host there)
+$(error GUEST_FIRMWARE=uefi is for MACHINE=host, on a host with VMX or SVM: the emulator of svm crashes in such firmware, see lab/machine/svm-interrupts.md)
 endif
 MACHINES := vmx svm kvm
 # This machine itself, which is only asked to run VMs.

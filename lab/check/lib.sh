@@ -26,12 +26,13 @@ pass()
 	echo "ok - $*"
 }
 
+# fail NAME [WHY]: WHY is for the list at the end, which may be all that somebody sees.
 fail()
 {
 	failed=$((failed + 1))
 	names="$names
-not ok - $*: $(head -n 1 "$tmp/log" 2> /dev/null | cut -c 1-200)"
-	echo "not ok - $*"
+not ok - $1${2:+: $2}"
+	echo "not ok - $1"
 	sed 's/^/    /' "$tmp/log" 2> /dev/null | tail -n 40
 }
 
@@ -41,6 +42,9 @@ skip()
 	echo "skip - $*"
 }
 
+# What the last command printed first
+first() { head -n 1 "$tmp/log" | cut -c 1-200; }
+
 # silent NAME COMMAND...: the command must exit with 0 and print nothing.
 silent()
 {
@@ -49,7 +53,7 @@ silent()
 	if "$@" > "$tmp/log" 2>&1 < /dev/null && [ ! -s "$tmp/log" ]; then
 		pass "$name"
 	else
-		fail "$name"
+		fail "$name" "$(first)"
 	fi
 }
 
@@ -62,7 +66,7 @@ refuses()
 		pass "$name"
 	else
 		echo "expected to fail, with a message like: $pattern" >> "$tmp/log"
-		fail "$name"
+		fail "$name" "$(first)"
 	fi
 }
 
@@ -72,7 +76,7 @@ says()
 	if grep -qE "$2" "$tmp/log"; then
 		pass "$1"
 	else
-		fail "$1"
+		fail "$1" "nothing like $2"
 	fi
 }
 
@@ -127,8 +131,9 @@ count()
 {
 	name=${2:+$2: }$(echo "$1" | sed 's|.*/\([^/]*\)/run\(-[^/]*\)*/|\1\2 |')
 	IFS='	' read -r result p f s _ wrong _ < "$1/verdict" 2> /dev/null || { fail "$name has run"; return; }
+	wrong=${wrong#-}
 	[ "$result" = passed ] || names="$names
-not ok - $name: ${wrong#-} $(awk -F '\t' -v ORS="; " '
+not ok - $name: ${wrong:+$wrong; }$(awk -F '\t' -v ORS="; " '
 		$4 !~ /^(pass|skip)$/ && ++n <= 5 { print $1, $2, $3 ": " $4 ", " substr($5, 1, 200) }' "$1/cases.tsv")see $1/summary"
 	echo "# $name: $p passed, $f failed, $s skipped"
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
@@ -146,7 +151,7 @@ what_costs()
 # The last line, and the same for lab/check/all: counts as fields, and what failed
 summary()
 {
-	[ -z "$names" ] || echo "failed:$names"
+	[ -z "$names" ] || printf 'failed:%s\n' "$names"
 	echo "$passed passed, $failed failed, $skipped skipped"
 	printf '%s\t%s\t%s%s\n' $passed $failed $skipped "$names" > "$BUILD/check/$concern.sum"
 	[ $failed = 0 ]
