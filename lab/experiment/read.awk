@@ -19,10 +19,14 @@ BEGIN {
 # What sorts codes by their numbers, and vectors last: codes of SVM have one length
 function order(code) { return (code ~ /^exc/ ? "z" : "") sprintf("%6s", code) }
 
-# The CPUIDs that kvm_exits itself had executed by then
-function reads(run, point)
+# The CPUIDs that kvm_exits itself had executed by then, also before its main(), and after
+# it had read the counters
+function reads(run, point,   boot)
 {
-	return header[run, "boot", "reads"] + (point == "work" ? header[run, "work", "reads"] : 0)
+	boot = header[run, "boot", "startup_reads"] + header[run, "boot", "reads"]
+	if (point == "boot")
+		return boot
+	return boot + header[run, "boot", "reads_after"] + header[run, "work", "startup_reads"] + header[run, "work", "reads"]
 }
 
 # sum(n or cycles, ...): over the reasons and vectors that have one of these names, A|B|C

@@ -40,11 +40,10 @@ VM     := $(BUILD)/vm$(KERNEL:%=-%)
 compare:
 	@lab/experiment/compare '$(A)' '$(B)'
 
-reader: headers
+reader: setup
 	@mkdir -p $(dir $(READER))
 	@$(PROGRESS)/reader.log 'building kvm_exits' \
-		$(MAKE) -C tools/kvm/kvm_exits OUTPUT=$(dir $(READER)) LDFLAGS=-static \
-			KHDR_INCLUDES='-isystem $(HEADERS)/usr/include'
+		$(MAKE) -C tools/kvm/kvm_exits OUTPUT=$(dir $(READER)) LDFLAGS=-static
 
 # Bad input is refused before anything is installed or built.
 setup: vm-check

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Arithmetic with tables of counts.
+ */
+#include <err.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "kvm_exits.h"
+
+bool parse_u64(const char *s, u64 *value)
+{
+	u64 v = 0;
+
+	if (!*s || (s[0] == '0' && s[1]))
+		return false;
+
+	for (; *s; s++) {
+		if (*s < '0' || *s > '9' || __builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, *s - '0', &v))
+			return false;
+	}
+
+	*value = v;
+	return true;
+}
+
+u64 get_ns(int clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+bool is_timed(const struct table *t)
+{
+	return t->mask & MASK_CYCLES;
+}
+
+/* Return false if a sum overflows. */
+bool sum_rows(const struct table *t, int first, int end, struct row *sum)
+{
+	int i;
+
+	*sum = (struct row) {};
+
+	for (i = first; i < end; i++) {
+		if (__builtin_add_overflow(sum->exits, t->rows[i].exits, &sum->exits) ||
+		    __builtin_add_overflow(sum->cycles, t->rows[i].cycles, &sum->cycles))
+			return false;
+	}
+
+	return true;
+}
+
+/* "other" shrinks if its exits were found by reason since. */
+bool counts_grew(const struct table *before, const struct table *now)
+{
+	int i;
+
+	for (i = 0; i < ROW_TOTAL; i++) {
+		if (i != ROW_OTHER && now->rows[i].exits < before->rows[i].exits)
+			return false;
+	}
+
+	return now->leaf_total >= before->leaf_total;
+}
+
+static u64 growth(u64 before, u64 now)
+{
+	return now > before ? now - before : 0;
+}
+
+/*
+ * Take exits that kvm_exits caused out of the row they are counted in.  Their cycles
+ * are not known apart, they are taken to be like those of the row's other exits.
+ */
+static void set_own_apart(struct table *t, u64 own)
+{
+	struct row *row = &t->rows[t->own_row], *own_row = &t->rows[ROW_OWN];
+
+	if (own >= row->exits) {
+		own_row->exits = row->exits;
+		own_row->cycles = row->cycles;
+	} else {
+		own_row->exits = own;
+		own_row->cycles = (double)row->cycles / row->exits * own;
+	}
+
+	own_row->defined = true;
+	row->exits -= own_row->exits;
+	row->cycles -= own_row->cycles;
+}
+
+/*
+ * Leave in t what came since before, own of them caused by kvm_exits.  If the counts
+ * started over meanwhile, that is all of t.
+ */
+void subtract_table(struct table *t, const struct table *before, u64 own)
+{
+	int i;
+
+	if (t->is_svm != before->is_svm)
+		errx(EXIT_FAILURE, "the VM went from %s to %s", vendor_name(before),
+		     vendor_name(t));
+
+	if (!t->started_over)
+		t->started_over = !counts_grew(before, t);
+
+	for (i = 0; i < ROW_TOTAL && !t->started_over; i++) {
+		t->rows[i].exits = growth(before->rows[i].exits, t->rows[i].exits);
+		t->rows[i].cycles = growth(before->rows[i].cycles, t->rows[i].cycles);
+	}
+
+	set_own_apart(t, own);
+	sum_rows(t, 0, ROW_VECTORS, &t->rows[ROW_TOTAL]);
+}
