@@ -3,8 +3,8 @@
 # The tests of this project.  Each check is about one concern, a script beside this.
 
 ## make check           run all tests of this project, with a summary
-## make check-machines  the machines alone; likewise check- models experiment costs reader kernel
-##                      sources input host modules shell paging disk suites stress failures other-debian
+## make check-machines  the machines alone; likewise check- models experiment costs reader reader-host
+##                      kernel sources input host modules shell paging disk suites stress failures other-debian
 ## make check-series    check the patches one by one, and other configurations
 #= OPERATIONS=2000      for make check-stress, how many, half of them with nested paging; in
 #=                      full 1000000, which takes hours
@@ -15,7 +15,7 @@ OPERATIONS ?= 2000
 REPETITIONS ?= 50
 SEED       ?= $(shell date +%s)
 
-CONCERNS := machines models experiment costs reader kernel sources input host suites stress failures
+CONCERNS := machines models experiment costs reader reader-host kernel sources input host suites stress failures
 # A user's own kernel is not one of Debian's.
 ifndef KSRC
 CONCERNS     += modules shell paging disk
@@ -28,7 +28,7 @@ SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
 OTHER_BASES := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(origin PACKAGE)),$(filter-out $(BASE),$(BASES))))
 
 CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils \
-	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal clang musl-tools qemu-utils
+	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal clang libclang-rt-dev musl-tools
 
 .PHONY: check check-series check-other-debian $(CONCERNS:%=check-%)
 
@@ -53,7 +53,7 @@ check-experiment check-reader: images $(foreach m,$(MACHINE),$(BOOTS)/$m-experim
 check-costs: images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
 check-experiment check-other-debian: $(REPORT)/coverage.tsv
 check-kernel check-input: images
-check-sources check-host check-suites: setup
+check-sources check-host check-suites check-reader-host: setup
 check-stress: kernel-debug headers qemu
 check-failures check-models: images qemu
 check-modules check-shell check-paging check-disk: images qemu $(STOCK_IMAGES)

@@ -5,6 +5,7 @@
  *   ISA      svm, or VMX
  *   OWN      the reason that reads are counted for, or 0xffff for one without a leaf
  *   STARTUP  how many CPUIDs a program has executed before main()
+ *   TSC_KHZ  frequency of its host's TSC
  *   BUSY     how many exits for HLT come with each read
  *   AT       at the ATth read in a program happens
  *   EVENT    move: the VM is on another host, where counts start at zero, gone: that
@@ -23,6 +24,7 @@
 #define NR_CODES	0x410
 #define CODE_OTHER	0xffff
 #define CYCLES_PER_EXIT	1000
+#define CYCLES_PER_HLT	5000
 
 struct vm {
 	u64 exits[NR_CODES];
@@ -103,6 +105,11 @@ static u64 total(void)
 	return sum;
 }
 
+static u64 cycles_of(u32 code, u64 exits)
+{
+	return exits * (code == (is_svm ? SVM_HLT : VMX_HLT) ? CYCLES_PER_HLT : CYCLES_PER_EXIT);
+}
+
 static bool is_defined(u32 leaf, u32 index)
 {
 	if (leaf == LEAF_VECTOR)
@@ -115,13 +122,14 @@ static bool is_defined(u32 leaf, u32 index)
 
 void cpuid(u32 leaf, u32 index, u32 *regs)
 {
-	u64 exits, cycles, before;
+	u64 exits, cycles, before, idle;
 
 	if (++reads == number("AT", 0))
 		happen(getenv("EVENT"));
 
 	/* A read's own exit has no cycles yet. */
 	before = total();
+	idle = vm->exits[is_svm ? SVM_HLT : VMX_HLT];
 	count(own, 1);
 	count(is_svm ? SVM_HLT : VMX_HLT, number("BUSY", 0));
 
@@ -147,7 +155,7 @@ void cpuid(u32 leaf, u32 index, u32 *regs)
 		return;
 	case LEAF_TOTAL:
 		exits = total();
-		cycles = before * CYCLES_PER_EXIT;
+		cycles = (before - idle) * CYCLES_PER_EXIT + idle * CYCLES_PER_HLT;
 		break;
 	default:
 		if (!is_defined(leaf, index)) {
@@ -156,7 +164,8 @@ void cpuid(u32 leaf, u32 index, u32 *regs)
 		}
 		exits = leaf == LEAF_REASON ? vm->exits[index] :
 			is_svm ? vm->exits[SVM_EXCEPTIONS + index] : vm->vectors[index];
-		cycles = (exits - (leaf == LEAF_REASON && index == own)) * CYCLES_PER_EXIT;
+		cycles = cycles_of(leaf == LEAF_REASON ? index : 0,
+				   exits - (leaf == LEAF_REASON && index == own));
 		break;
 	}
 

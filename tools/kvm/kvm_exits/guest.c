@@ -55,18 +55,26 @@ static struct row read_row(u32 leaf, u32 index)
 	};
 }
 
-static void check_signature(void)
+bool has_leaves(void)
 {
 	u32 regs[4];
 
 	read_leaf(LEAF_SIGNATURE, 0, regs);
-	if (!memcmp(&regs[1], SIGNATURE, 3 * sizeof(regs[0])))
+	return !memcmp(&regs[1], SIGNATURE, 3 * sizeof(regs[0]));
+}
+
+static void check_signature(void)
+{
+	u32 regs[4];
+
+	if (has_leaves())
 		return;
 
 	read_leaf(CPUID_FEATURES, 0, regs);
 	if (!(regs[2] & CPUID_ECX_HYPERVISOR))
 		errx(STATUS_NO_LEAVES,
-		     "this is not a virtual machine: run kvm_exits inside a guest of KVM");
+		     "this is not a virtual machine: run kvm_exits inside a guest of KVM,\n"
+		     "or as root on a host that has VMs");
 	errx(STATUS_NO_LEAVES,
 	     "the host does not show its exit counters to this VM.\n"
 	     "The host needs a kernel with exit counters, and, before the VM is started,\n"

@@ -27,23 +27,24 @@ static void read_first_line(const char *path, char *buf, size_t size)
 	buf[strcspn(buf, "\n")] = '\0';
 }
 
+u64 hash_string(u64 hash, const char *s)
+{
+	for (; *s; s++)
+		hash = (hash ^ (unsigned char)*s) * FNV_PRIME;
+
+	return hash;
+}
+
 /*
  * machine-id(5) is not to be shown to others, hence a hash.  It is no secret of 64
  * bits that is hashed but one of 128.
  */
 static u64 hash_machine_id(void)
 {
-	char id[BOOT_ID_SIZE], *c;
-	u64 hash = FNV_OFFSET;
+	char id[BOOT_ID_SIZE];
 
 	read_first_line("/etc/machine-id", id, sizeof(id));
-	if (!id[0])
-		return 0;
-
-	for (c = id; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * FNV_PRIME;
-
-	return hash;
+	return id[0] ? hash_string(FNV_OFFSET, id) : 0;
 }
 
 void identify(struct table *t)

@@ -105,19 +105,27 @@ const char *row_name(const struct table *t, int row);
 const char *vendor_name(const struct table *t);
 const char *isa_name(const struct table *t);
 
-/* table.c */
+/* util.c */
 bool parse_u64(const char *s, u64 *value);
-bool sum_rows(const struct table *t, int first, int end, struct row *sum);
+void *xrealloc(void *p, size_t nr, size_t size);
 u64 get_ns(int clock);
+void sleep_until(u64 ns);
+
+/* table.c */
+bool sum_rows(const struct table *t, int first, int end, struct row *sum);
 bool is_timed(const struct table *t);
-void identify(struct table *t);
-bool was_taken_later(const struct table *a, const struct table *b);
-enum relation relate(const struct table *a, const struct table *b);
 bool counts_grew(const struct table *before, const struct table *now);
 void subtract_table(struct table *t, const struct table *before, u64 own);
 
+/* identity.c */
+u64 hash_string(u64 hash, const char *s);
+void identify(struct table *t);
+bool was_taken_later(const struct table *a, const struct table *b);
+enum relation relate(const struct table *a, const struct table *b);
+
 /* guest.c */
 #define COUNT_AT_START		"count-at-start"
+bool has_leaves(void);
 void print_count_at_start(u32 reason);
 u64 measure_startup(void);
 void read_guest(struct table *t, u64 startup);
@@ -137,6 +145,7 @@ struct options {
 	bool colors;
 	enum sort sort;
 	const regex_t *filter;
+	char *vm;
 };
 
 extern struct options opt;
@@ -153,6 +162,22 @@ struct view {
 	double seconds;
 };
 
+struct sort_key {
+	u64 value;
+	int row;
+	const char *name;
+};
+
+#define CLEAR_SCREEN		"\033[H\033[2J"
+
+int select_rows(const struct table *a, const struct table *b, int first, int end,
+		struct sort_key *keys);
+void print_json_string(const char *s, FILE *file);
+void print_json_rows(const struct table *a, const struct table *b, int first, int end,
+		     FILE *file);
+void drop_idle(struct table *t);
+void print_vcpus(const struct table *sum, const struct table *tables, const int *ids, int nr);
+void check_output(FILE *file);
 void show(struct view *v, FILE *file);
 
 #endif

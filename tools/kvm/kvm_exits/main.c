@@ -6,6 +6,7 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kvm_exits.h"
+#include "host.h"
 
 #define MAX_INTERVAL_SEC	1000000000
 
@@ -21,21 +22,29 @@
 #define STATUS_NOT_FOUND	127
 #define STATUS_SIGNAL		128
 
-#define CLEAR_SCREEN		"\033[H\033[2J"
-
-enum { OPT_BUSY = 256, OPT_COUNT_AT_START };
+enum { OPT_BUSY = 256, OPT_COUNT_AT_START, OPT_HOST, OPT_ROOT, OPT_VCPU };
 
 static bool is_terminal;
 
+/* What to read: a VM of this host, or this VM. */
+static const struct vm *vm;
+static int vcpu = ALL_VCPUS;
+
 static void print_usage(FILE *file)
 {
-	fputs("Usage: kvm_exits [OPTION...]                     the exits of this VM\n"
+	fputs("Usage: kvm_exits [OPTION...]                     the exits of this VM, or on a\n"
+	      "                                                host, what each of its VMs does\n"
 	      "       kvm_exits [OPTION...] -i SECONDS [-c N]  what happens from now on\n"
 	      "       kvm_exits [OPTION...] -- COMMAND...      what happens while COMMAND runs\n"
-	      "       kvm_exits -w FILE                        write the exits to a snapshot\n"
+	      "       kvm_exits [-p | -g] -w FILE              write the exits to a snapshot\n"
 	      "       kvm_exits [OPTION...] FILE               show a snapshot\n"
 	      "       kvm_exits diff [OPTION...] A B           compare two snapshots\n"
 	      "\n"
+	      "  -p PID    on a host, the VM of that process, or PID-FD as in debugfs\n"
+	      "  -g NAME   on a host, the VM of that name\n"
+	      "  --vcpu N  of that VM, vCPU N, or all of them side by side\n"
+	      "  --host    this is a host of VMs, even if it is a VM itself\n"
+	      "  --root D  look for debugfs and /proc below folder D\n"
 	      "  -a        show rows that are zero, too\n"
 	      "  -x        show exceptions by vector instead of exit reasons\n"
 	      "  -s ORDER  sort by exits, time, average, or name\n"
@@ -53,6 +62,33 @@ static void usage_error(const char *text)
 	fprintf(stderr, "kvm_exits: %s\n", text);
 	print_usage(stderr);
 	exit(STATUS_USAGE);
+}
+
+/* The VM of a process, of a process and a file of it, or of a name */
+static const struct vm *find_vm(const char *pid, const char *name)
+{
+	const char *wanted = pid ? pid : name;
+	struct vm *found = NULL, *candidate;
+	static struct vm_list list;
+	char text[16];
+	size_t i;
+
+	update_vms(&list);
+	for (i = 0; i < list.nr; i++) {
+		candidate = list.vms[i];
+		snprintf(text, sizeof(text), "%d", candidate->pid);
+		if (pid ? strcmp(pid, text) && strcmp(pid, candidate->dir)
+			: strcmp(name, candidate->name))
+			continue;
+		if (found)
+			errx(EXIT_FAILURE, "%s: there are several, e.g. -p %s and -p %s", wanted,
+			     found->dir, candidate->dir);
+		found = candidate;
+	}
+	if (!found)
+		errx(STATUS_NO_LEAVES, "%s: there is no such VM", wanted);
+
+	return found;
 }
 
 static u64 parse_interval(const char *s)
@@ -143,6 +179,29 @@ static void show_diff(char **paths)
 	show(&v, stdout);
 }
 
+static void read_counts(struct table *t, u64 startup)
+{
+	if (!vm) {
+		read_guest(t, startup);
+		return;
+	}
+
+	if (!read_vm(vm, vcpu, t)) {
+		if (!errno)
+			errx(EXIT_FAILURE, "%s: the file exit_counters is malformed", vm->dir);
+		if (vcpu != ALL_VCPUS)
+			errx(STATUS_NO_LEAVES,
+			     "%s: no counters of vCPU %d, this kernel may have those of whole VMs only",
+			     vm->dir, vcpu);
+		errx(STATUS_NO_LEAVES,
+		     "%s: no exit_counters; the VM has ended, or this kernel does not count exits",
+		     vm->dir);
+	}
+	if (opt.vectors && !t->is_svm)
+		errx(EXIT_FAILURE, "-x: on Intel, only the VM itself can read its vectors");
+	identify_vm(vm, t);
+}
+
 /* Leave in now what came since before. */
 static double pass_interval(struct table *now, const struct table *before)
 {
@@ -162,25 +221,21 @@ static double pass_interval(struct table *now, const struct table *before)
 static void watch(u64 interval_ns, u64 count)
 {
 	struct table before, now, change;
-	struct timespec ts;
 	char clock[16];
 	double seconds;
-	u64 i, next;
+	time_t time;
+	u64 i;
 
-	read_guest(&before, 0);
+	read_counts(&before, 0);
 	for (i = 1; !count || i <= count; i++) {
-		next = before.read_at + interval_ns;
-		ts.tv_sec = next / NSEC_PER_SEC;
-		ts.tv_nsec = next % NSEC_PER_SEC;
-		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-
-		read_guest(&now, 0);
+		sleep_until(before.read_at + interval_ns);
+		read_counts(&now, 0);
 		change = now;
 		seconds = pass_interval(&change, &before);
 		before = now;
 
-		ts.tv_sec = now.time_ns / NSEC_PER_SEC;
-		strftime(clock, sizeof(clock), "%T", localtime(&ts.tv_sec));
+		time = now.time_ns / NSEC_PER_SEC;
+		strftime(clock, sizeof(clock), "%T", localtime(&time));
 		if (!opt.json)
 			printf("%sInterval %llu, %.3f s, at %s: ",
 			       is_terminal ? CLEAR_SCREEN : i > 1 ? "\n" : "", i, seconds,
@@ -198,7 +253,7 @@ static int run(char **command)
 	int status;
 	pid_t pid;
 
-	read_guest(&before, 0);
+	read_counts(&before, 0);
 	pid = fork();
 	if (pid < 0)
 		err(EXIT_FAILURE, "fork");
@@ -214,40 +269,95 @@ static int run(char **command)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 
-	read_guest(&now, 0);
+	read_counts(&now, 0);
 	seconds = pass_interval(&now, &before);
 	show(&(struct view) { .layout = PERIOD, .a = &now, .seconds = seconds }, stderr);
 
 	return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int main(int argc, char **argv)
+/* All vCPUs of a VM side by side */
+static void show_vcpus(void)
+{
+	int i, nr = vm->nr_vcpus, *ids = xrealloc(NULL, nr, sizeof(*ids));
+	struct table sum, *tables = xrealloc(NULL, nr, sizeof(*tables));
+
+	if (find_vcpus(vm, ids, nr) < nr)
+		errx(STATUS_NO_LEAVES, "%s: the VM has ended", vm->dir);
+
+	vcpu = ALL_VCPUS;
+	read_counts(&sum, 0);
+	for (i = 0; i < nr; i++) {
+		vcpu = ids[i];
+		read_counts(&tables[i], 0);
+	}
+
+	print_vcpus(&sum, tables, ids, nr);
+	free(tables);
+	free(ids);
+}
+
+/* Without options: this VM, or the VMs of this host if it is a host */
+static bool is_host(bool wanted, const char *root)
+{
+	static struct vm_list list;
+
+	if (!wanted && has_leaves())
+		return false;
+	if (open_host(root)) {
+		update_vms(&list);
+		if (!wanted && !list.nr)
+			warnx("no VM runs here; --host waits for one");
+		return wanted || list.nr;
+	}
+
+	if (wanted)
+		errx(EXIT_FAILURE, "%s" DEBUGFS ": %s%s", root, strerror(errno),
+		     errno == EACCES || errno == EPERM ? "; as root: sudo kvm_exits" : "");
+	if (errno == EACCES || errno == EPERM)
+		warnx("if this is a host of VMs, root can see them: sudo kvm_exits");
+	return false;
+}
+
+struct arguments {
+	const char *snapshot;
+	const char *pid;
+	const char *name;
+	const char *root;
+	u64 interval_ns;
+	u64 count;
+	bool host;
+	bool shows;
+};
+
+static void parse_vcpu(const char *s)
+{
+	u64 number;
+
+	if (!strcmp(s, "all"))
+		vcpu = EACH_VCPU;
+	else if (parse_u64(s, &number) && number <= INT_MAX)
+		vcpu = number;
+	else
+		usage_error("--vcpu: neither a number nor all");
+}
+
+/* Return the index of what is no option. */
+static int parse_options(int argc, char **argv, struct arguments *args)
 {
 	static const struct option long_options[] = {
 		{ "busy", no_argument, NULL, OPT_BUSY },
+		{ "host", no_argument, NULL, OPT_HOST },
+		{ "root", required_argument, NULL, OPT_ROOT },
+		{ "vcpu", required_argument, NULL, OPT_VCPU },
 		{ COUNT_AT_START, required_argument, NULL, OPT_COUNT_AT_START },
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
-	const char *path = NULL, *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-	bool is_diff = false, is_command, shows = false;
-	u64 interval_ns = 0, count = 0;
-	struct table t;
-	int c, nr_args;
+	int c;
 
-	is_terminal = isatty(STDOUT_FILENO) && !(term && !strcmp(term, "dumb"));
-	opt.colors = is_terminal && !(no_color && *no_color);
-
-	if (argc > 1 && !strcmp(argv[1], "diff")) {
-		is_diff = true;
-		argv[1] = argv[0];
-		argv++;
-		argc--;
-	}
-
-	while ((c = getopt_long(argc, argv, "axjs:e:w:i:c:h", long_options, NULL)) != -1) {
-		if (strchr("axjse", c) || c == OPT_BUSY)
-			shows = true;
+	while ((c = getopt_long(argc, argv, "axjs:e:w:i:c:p:g:h", long_options, NULL)) != -1) {
+		args->shows |= c == OPT_BUSY || (c < OPT_BUSY && strchr("axjse", c));
 		switch (c) {
 		case 'a':
 			opt.zeros = true;
@@ -268,60 +378,129 @@ int main(int argc, char **argv)
 			opt.busy = true;
 			break;
 		case 'w':
-			path = optarg;
+			args->snapshot = optarg;
 			break;
 		case 'i':
-			interval_ns = parse_interval(optarg);
+			args->interval_ns = parse_interval(optarg);
 			break;
 		case 'c':
-			if (!parse_u64(optarg, &count) || !count)
+			if (!parse_u64(optarg, &args->count) || !args->count)
 				usage_error("-c: not a number of intervals");
+			break;
+		case 'p':
+			args->pid = optarg;
+			break;
+		case 'g':
+			args->name = optarg;
+			break;
+		case OPT_VCPU:
+			parse_vcpu(optarg);
+			break;
+		case OPT_HOST:
+			args->host = true;
+			break;
+		case OPT_ROOT:
+			args->root = optarg;
 			break;
 		case 'h':
 			print_usage(stdout);
-			return fflush(stdout) ? EXIT_FAILURE : 0;
+			exit(fflush(stdout) ? EXIT_FAILURE : 0);
 		case OPT_COUNT_AT_START:
 			print_count_at_start(strtoul(optarg, NULL, 10));
-			return 0;
+			exit(0);
 		default:
 			print_usage(stderr);
-			return STATUS_USAGE;
+			exit(STATUS_USAGE);
 		}
 	}
-	is_command = !strcmp(argv[optind - 1], "--");
-	argv += optind;
-	nr_args = argc - optind;
+
+	return optind;
+}
+
+static void check_usage(const struct arguments *args, bool is_file, bool is_command)
+{
+	bool one_vm = args->pid || args->name;
 
 	if (opt.json && opt.vectors)
 		usage_error("-j has the vectors without -x");
-	if (count && !interval_ns)
+	if (args->count && !args->interval_ns)
 		usage_error("-c needs -i");
-	if (path && shows)
+	if (args->snapshot && args->shows)
 		usage_error("-w writes all there is, without -a, -x, -j, -s, -e, or --busy");
-	if (path && interval_ns)
+	if (args->snapshot && args->interval_ns)
 		usage_error("-w and -i do not go together");
-	if ((is_diff || nr_args) && (path || interval_ns))
-		usage_error("-w and -i are for this VM alone");
+	if ((is_file || is_command) && (args->snapshot || args->interval_ns))
+		usage_error("-w and -i go with no snapshot, and with no command");
+	if (is_file && (one_vm || args->host))
+		usage_error("-p, -g, and --host do not go with a snapshot");
+	if (args->pid && args->name)
+		usage_error("-p and -g are two ways to choose one VM");
+	if (vcpu != ALL_VCPUS && !one_vm)
+		usage_error("--vcpu needs -p or -g");
+	if (vcpu == EACH_VCPU && (args->snapshot || args->interval_ns || is_command))
+		usage_error("--vcpu all does not go with -w, -i, or a command");
+}
+
+int main(int argc, char **argv)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	bool is_diff = argc > 1 && !strcmp(argv[1], "diff"), is_command, one_vm;
+	struct arguments args = { .root = "" };
+	struct table t;
+
+	is_terminal = isatty(STDOUT_FILENO) && !(term && !strcmp(term, "dumb"));
+	opt.colors = is_terminal && !(no_color && *no_color);
 
 	if (is_diff) {
-		if (nr_args != 2)
+		argv[1] = argv[0];
+		argv++;
+		argc--;
+	}
+
+	argc -= parse_options(argc, argv, &args);
+	argv += optind;
+	is_command = argc && !is_diff && !strcmp(argv[-1], "--");
+	check_usage(&args, argc && !is_command, is_command);
+
+	if (is_diff) {
+		if (argc != 2)
 			usage_error("diff needs two snapshots");
 		show_diff(argv);
-	} else if (is_command && nr_args) {
-		return run(argv);
-	} else if (nr_args > 1) {
+		return 0;
+	}
+	if (argc > 1 && !is_command)
 		usage_error("more than one snapshot; diff, which compares two, comes first");
-	} else if (nr_args) {
+	if (argc && !is_command) {
 		load_snapshot(argv[0], &t);
 		show(&(struct view) { .layout = COUNTS, .a = &t }, stdout);
-	} else if (interval_ns) {
-		watch(interval_ns, count);
-	} else {
-		read_guest(&t, path ? measure_startup() : 0);
-		if (path)
-			save_snapshot(&t, path);
+		return 0;
+	}
+
+	one_vm = args.pid || args.name;
+	if (is_host(args.host || one_vm, args.root)) {
+		if (one_vm)
+			vm = find_vm(args.pid, args.name);
+		else if (is_command || args.snapshot)
+			usage_error("on a host, a command and -w need -p or -g");
 		else
-			show(&(struct view) { .layout = COUNTS, .a = &t }, stdout);
+			list_vms(args.interval_ns, args.count, is_terminal);
+	}
+	if (vm && asprintf(&opt.vm, "%s %s", vm->dir, vm->name) < 0)
+		err(EXIT_FAILURE, "asprintf");
+
+	if (is_command)
+		return run(argv);
+
+	if (args.interval_ns) {
+		watch(args.interval_ns, args.count);
+	} else if (vcpu == EACH_VCPU) {
+		show_vcpus();
+	} else if (args.snapshot) {
+		read_counts(&t, vm ? 0 : measure_startup());
+		save_snapshot(&t, args.snapshot);
+	} else {
+		read_counts(&t, 0);
+		show(&(struct view) { .layout = COUNTS, .a = &t }, stdout);
 	}
 
 	return 0;

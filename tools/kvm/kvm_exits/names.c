@@ -4,6 +4,7 @@
  * prints them.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kvm_exits.h"
@@ -95,19 +96,34 @@ const char *row_code(const struct table *t, int row)
 	return code;
 }
 
+static int number_to_row(const struct table *t, const char *code)
+{
+	unsigned long nr;
+
+	if (!strncmp(code, "exc", 3)) {
+		nr = strtoul(code + 3, NULL, 10);
+		return nr < NR_VECTORS ? ROW_VECTORS + nr : NR_ROWS;
+	}
+
+	nr = strtoul(code, NULL, t->is_svm ? 16 : 10);
+	if (t->is_svm && nr >= SVM_NPF && nr <= SVM_VMGEXIT)
+		return nr - SVM_NPF + NR_SVM_LOW_REASONS;
+
+	return nr < (t->is_svm ? NR_SVM_LOW_REASONS : NR_VMX_REASONS) ? nr : NR_ROWS;
+}
+
 /* NR_ROWS if there is none. */
 int code_to_row(const struct table *t, const char *code)
 {
 	int row;
 
-	for (row = 0; row < NR_ROWS; row++) {
-		if (row == nr_reasons(t))
-			row = ROW_OTHER;
-		if (!strcmp(code, row_code(t, row)))
-			break;
-	}
+	if (!strcmp(code, "total"))
+		return ROW_TOTAL;
+	if (!strcmp(code, "other"))
+		return ROW_OTHER;
 
-	return row;
+	row = number_to_row(t, code);
+	return row < NR_ROWS && !strcmp(code, row_code(t, row)) ? row : NR_ROWS;
 }
 
 /* Valid until the next call. */

@@ -30,12 +30,6 @@ static const enum column layouts[][MAX_COLUMNS + 1] = {
 	[COMPARISON] = { CODE, NAME, EXITS_A, EXITS_B, CHANGE, RATIO, TIME_A, TIME_B },
 };
 
-struct sort_key {
-	u64 value;
-	int row;
-	const char *name;
-};
-
 struct options opt;
 
 static u64 distance(u64 a, u64 b)
@@ -78,7 +72,8 @@ static bool is_selected(const struct table *t, int row)
 }
 
 /* The rows to show, the most exits, or with b the largest change, first. */
-static int select_rows(const struct view *v, int first, int end, struct sort_key *keys)
+int select_rows(const struct table *a, const struct table *b, int first, int end,
+		struct sort_key *keys)
 {
 	static const struct table none;
 	static char names[NR_ROWS][32];
@@ -87,16 +82,16 @@ static int select_rows(const struct view *v, int first, int end, struct sort_key
 	bool zero;
 
 	for (i = first; i < end; i++) {
-		p = &v->a->rows[i];
-		q = v->b ? &v->b->rows[i] : &none.rows[i];
+		p = &a->rows[i];
+		q = b ? &b->rows[i] : &none.rows[i];
 
 		zero = !p->exits && !p->cycles && !q->exits && !q->cycles;
 		if (zero && (!opt.zeros || i == ROW_OTHER || (!p->defined && !q->defined)))
 			continue;
-		if (!is_selected(v->a, i))
+		if (!is_selected(a, i))
 			continue;
 
-		snprintf(names[i], sizeof(names[i]), "%s", row_name(v->a, i));
+		snprintf(names[i], sizeof(names[i]), "%s", row_name(a, i));
 		keys[nr++] = (struct sort_key) { sort_value(p, q), i, names[i] };
 	}
 
@@ -140,32 +135,19 @@ static void print_share(u64 part, u64 whole, char *cell, size_t size)
 		snprintf(cell, size, "-");
 }
 
+/* If the frequency of the TSC is unknown, and if it is known */
 static const char *title(const struct view *v, enum column column)
 {
-	static const char * const titles[] = {
-		[CODE] = "code", [NAME] = "name", [EXITS] = "exits", [RATE] = "exits/s",
-		[SHARE] = "share", [TIME] = "cycles", [TIME_SHARE] = "time%",
-		[AVERAGE] = "cycles/exit", [EXITS_A] = "exits A", [EXITS_B] = "exits B",
-		[CHANGE] = "change", [RATIO] = "ratio", [TIME_A] = "cycles A",
-		[TIME_B] = "cycles B",
+	static const char * const titles[][2] = {
+		[CODE] = { "code" }, [NAME] = { "name" }, [EXITS] = { "exits" },
+		[RATE] = { "exits/s" }, [SHARE] = { "share" }, [TIME] = { "cycles", "ms" },
+		[TIME_SHARE] = { "time%" }, [AVERAGE] = { "cycles/exit", "us/exit" },
+		[EXITS_A] = { "exits A" }, [EXITS_B] = { "exits B" }, [CHANGE] = { "change" },
+		[RATIO] = { "ratio" }, [TIME_A] = { "cycles A", "ms A" },
+		[TIME_B] = { "cycles B", "ms B" },
 	};
 
-	if (is_time_known(v)) {
-		switch (column) {
-		case TIME:
-			return "ms";
-		case AVERAGE:
-			return "us/exit";
-		case TIME_A:
-			return "ms A";
-		case TIME_B:
-			return "ms B";
-		default:
-			break;
-		}
-	}
-
-	return titles[column];
+	return titles[column][is_time_known(v) && titles[column][1]];
 }
 
 /* Valid until the next call. */
@@ -255,8 +237,8 @@ static void print_table(const struct view *v, FILE *file)
 	const char *style;
 
 	nr_columns = get_columns(v, columns);
-	nr = select_rows(v, opt.vectors ? ROW_VECTORS : 0, opt.vectors ? ROW_TOTAL : ROW_VECTORS,
-			 keys + 1);
+	nr = select_rows(v->a, v->b, opt.vectors ? ROW_VECTORS : 0,
+			 opt.vectors ? ROW_TOTAL : ROW_VECTORS, keys + 1);
 	keys[0].row = ROW_TITLE;
 	keys[nr + 1].row = ROW_TOTAL;
 
@@ -279,12 +261,11 @@ static void print_table(const struct view *v, FILE *file)
 	}
 
 	if (!v->b && !is_timed(v->a))
-		fprintf(file, "Not timed: the host's mask lacks KVM_X86_EXIT_COUNTERS_CYCLES (%u).\n",
-			MASK_CYCLES);
+		fprintf(file, "Not timed: the host's mask lacks KVM_X86_EXIT_COUNTERS_CYCLES (2).\n");
 }
 
 /* Including the quotes. */
-static void print_json_string(const char *s, FILE *file)
+void print_json_string(const char *s, FILE *file)
 {
 	putc('"', file);
 	for (; *s; s++) {
@@ -296,10 +277,8 @@ static void print_json_string(const char *s, FILE *file)
 	putc('"', file);
 }
 
-static void print_json_counts(const struct view *v, int row, FILE *file)
+static void print_json_counts(const struct row *a, const struct row *b, FILE *file)
 {
-	const struct row *a = &v->a->rows[row], *b = v->b ? &v->b->rows[row] : NULL;
-
 	if (b)
 		fprintf(file, "\"exits_a\":%llu,\"exits_b\":%llu,\"cycles_a\":%llu,\"cycles_b\":%llu}",
 			a->exits, b->exits, a->cycles, b->cycles);
@@ -307,15 +286,17 @@ static void print_json_counts(const struct view *v, int row, FILE *file)
 		fprintf(file, "\"exits\":%llu,\"cycles\":%llu}", a->exits, a->cycles);
 }
 
-static void print_json_rows(const struct view *v, int first, int end, FILE *file)
+void print_json_rows(const struct table *a, const struct table *b, int first, int end,
+		     FILE *file)
 {
 	struct sort_key keys[NR_ROWS];
-	int i, nr = select_rows(v, first, end, keys);
+	int i, row, nr = select_rows(a, b, first, end, keys);
 
 	for (i = 0; i < nr; i++) {
-		fprintf(file, "%s{\"code\":\"%s\",", i ? "," : "", row_code(v->a, keys[i].row));
-		fprintf(file, "\"name\":\"%s\",", row_name(v->a, keys[i].row));
-		print_json_counts(v, keys[i].row, file);
+		row = keys[i].row;
+		fprintf(file, "%s{\"code\":\"%s\",", i ? "," : "", row_code(a, row));
+		fprintf(file, "\"name\":\"%s\",", row_name(a, row));
+		print_json_counts(&a->rows[row], b ? &b->rows[row] : NULL, file);
 	}
 }
 
@@ -346,6 +327,11 @@ static void print_json(const struct view *v, FILE *file)
 	fprintf(file, "{\"isa\":\"%s\",\"revision\":%llu,\"timed\":%s,", isa_name(v->a),
 		v->a->revision, timed ? "true" : "false");
 	fprintf(file, "\"unit\":\"cycles\",\"tsc_khz\":%llu,", v->a->tsc_khz);
+	if (opt.vm) {
+		fprintf(file, "\"vm\":");
+		print_json_string(opt.vm, file);
+		putc(',', file);
+	}
 	if (v->paths) {
 		fprintf(file, "\"a\":");
 		print_json_string(v->paths[0], file);
@@ -362,11 +348,11 @@ static void print_json(const struct view *v, FILE *file)
 		fprintf(file, "\"started_over\":true,");
 
 	fprintf(file, "\"reasons\":[");
-	print_json_rows(v, 0, ROW_VECTORS, file);
+	print_json_rows(v->a, v->b, 0, ROW_VECTORS, file);
 	fprintf(file, "],\"vectors\":[");
-	print_json_rows(v, ROW_VECTORS, ROW_TOTAL, file);
+	print_json_rows(v->a, v->b, ROW_VECTORS, ROW_TOTAL, file);
 	fprintf(file, "],");
-	print_json_counts(v, ROW_TOTAL, file);
+	print_json_counts(&v->a->rows[ROW_TOTAL], v->b ? &v->b->rows[ROW_TOTAL] : NULL, file);
 	fprintf(file, "\n");
 }
 
@@ -375,11 +361,9 @@ static void print_heading(const struct view *v, FILE *file)
 	static const char * const relations[] = {
 		[RELATION_UNKNOWN] = "",
 		[SAME_VM] = "The same VM, %.1f s later\n",
-		[SAME_VM_STARTED_OVER] = "The same VM, %.1f s later, but its counters started over, "
-					 "as after a migration\n",
+		[SAME_VM_STARTED_OVER] = "The same VM, %.1f s later, but its counters started over\n",
 		[RESTARTED_VM] = "The VM was restarted\n",
-		[RESTARTED_OR_OTHER_VM] = "The VM was restarted, or is another one: "
-					  "it has no /etc/machine-id\n",
+		[RESTARTED_OR_OTHER_VM] = "The VM was restarted, or is another one\n",
 		[OTHER_VM] = "Another VM\n",
 	};
 	u64 exits = v->a->rows[ROW_TOTAL].exits;
@@ -388,6 +372,8 @@ static void print_heading(const struct view *v, FILE *file)
 		fprintf(file, "A: %s\nB: %s\n", v->paths[0], v->paths[1]);
 		fprintf(file, relations[v->relation], v->seconds);
 	}
+	if (opt.vm)
+		fprintf(file, "%s: ", opt.vm);
 	if (v->layout == COUNTS)
 		fprintf(file, "%s, %llu exits since the VM was created\n", vendor_name(v->a),
 			exits);
@@ -399,7 +385,7 @@ static void print_heading(const struct view *v, FILE *file)
 }
 
 /* HLT is the guest's own idle time. */
-static void drop_idle(struct table *t)
+void drop_idle(struct table *t)
 {
 	t->rows[t->is_svm ? SVM_HLT : VMX_HLT] = (struct row) {};
 	if (t->is_svm)
@@ -416,22 +402,68 @@ static void prepare(struct table *t)
 		sum_rows(t, ROW_VECTORS, ROW_TOTAL, &t->rows[ROW_TOTAL]);
 }
 
+void check_output(FILE *file)
+{
+	if (fflush(file) || ferror(file))
+		err(EXIT_FAILURE, "standard output");
+}
+
 /* Changes the tables. */
 void show(struct view *v, FILE *file)
 {
-	if (opt.json) {
-		prepare(v->a);
-		if (v->b)
-			prepare(v->b);
-		print_json(v, file);
-	} else {
+	if (!opt.json)
 		print_heading(v, file);
-		prepare(v->a);
-		if (v->b)
-			prepare(v->b);
+
+	prepare(v->a);
+	if (v->b)
+		prepare(v->b);
+
+	if (opt.json)
+		print_json(v, file);
+	else
 		print_table(v, file);
+	check_output(file);
+}
+
+static void print_json_vcpus(const struct table *tables, const int *ids, int nr)
+{
+	int i;
+
+	printf("{\"isa\":\"%s\",\"vm\":", isa_name(tables));
+	print_json_string(opt.vm, stdout);
+	printf(",\"vcpus\":[");
+	for (i = 0; i < nr; i++) {
+		printf("%s{\"vcpu\":%d,\"reasons\":[", i ? "," : "", ids[i]);
+		print_json_rows(&tables[i], NULL, 0, ROW_VECTORS, stdout);
+		printf("],");
+		print_json_counts(&tables[i].rows[ROW_TOTAL], NULL, stdout);
+	}
+	printf("]}\n");
+}
+
+/* The rows of the sum, with a column of exits for each vCPU */
+void print_vcpus(const struct table *sum, const struct table *tables, const int *ids, int nr)
+{
+	struct sort_key keys[NR_ROWS];
+	int i, j, row, nr_rows = select_rows(sum, NULL, 0, ROW_VECTORS, keys);
+
+	if (opt.json) {
+		print_json_vcpus(tables, ids, nr);
+		return check_output(stdout);
 	}
 
-	if (fflush(file) || ferror(file))
-		err(EXIT_FAILURE, "standard output");
+	printf("%s: %s, exits of each vCPU since the VM was created\n%5s %-26s", opt.vm,
+	       vendor_name(sum), "code", "name");
+	for (j = 0; j < nr; j++)
+		printf("  %9s%3d", "vCPU ", ids[j]);
+	keys[nr_rows].row = ROW_TOTAL;
+	for (i = 0; i <= nr_rows; i++) {
+		row = keys[i].row;
+		printf("\n%5s %-26s", row_code(sum, row),
+		       row == ROW_TOTAL ? "" : row_name(sum, row));
+		for (j = 0; j < nr; j++)
+			printf("  %12llu", tables[j].rows[row].exits);
+	}
+	printf("\n");
+	check_output(stdout);
 }

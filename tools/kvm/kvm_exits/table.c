@@ -4,34 +4,8 @@
  */
 #include <err.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "kvm_exits.h"
-
-bool parse_u64(const char *s, u64 *value)
-{
-	u64 v = 0;
-
-	if (!*s || (s[0] == '0' && s[1]))
-		return false;
-
-	for (; *s; s++) {
-		if (*s < '0' || *s > '9' || __builtin_mul_overflow(v, 10, &v) ||
-		    __builtin_add_overflow(v, *s - '0', &v))
-			return false;
-	}
-
-	*value = v;
-	return true;
-}
-
-u64 get_ns(int clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 bool is_timed(const struct table *t)
 {
@@ -93,6 +67,11 @@ static void set_own_apart(struct table *t, u64 own)
 	row->cycles -= own_row->cycles;
 }
 
+static bool has_reasons(const struct table *t)
+{
+	return t->rows[ROW_TOTAL].exits != t->rows[ROW_OTHER].exits;
+}
+
 /*
  * Leave in t what came since before, own of them caused by kvm_exits.  If the counts
  * started over meanwhile, that is all of t.
@@ -101,7 +80,7 @@ void subtract_table(struct table *t, const struct table *before, u64 own)
 {
 	int i;
 
-	if (t->is_svm != before->is_svm)
+	if (t->is_svm != before->is_svm && has_reasons(t) && has_reasons(before))
 		errx(EXIT_FAILURE, "the VM went from %s to %s", vendor_name(before),
 		     vendor_name(t));
 
