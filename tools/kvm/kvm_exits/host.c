@@ -318,7 +318,8 @@ void update_vms(struct vm_list *list)
 		strcpy(vm->dir, entry->d_name);
 		new.vms[new.nr++] = vm;
 	}
-	qsort(new.vms, new.nr, sizeof(vm), compare_vms);
+	if (new.nr)
+		qsort(new.vms, new.nr, sizeof(vm), compare_vms);
 
 	for (j = 0; j < new.nr; j++) {
 		order = -1;

@@ -91,8 +91,9 @@ static void print_line(const struct line *line)
 {
 	const struct row *total = &line->change.rows[ROW_TOTAL];
 	const struct vm *vm = line->vm;
-	struct sort_key keys[NR_ROWS];
 	double share = share_of_time(line);
+	struct sort_key keys[NR_ROWS];
+	const struct row *row;
 	int i, nr;
 
 	printf("%7d  %-20s %5d  ", vm->pid, vm->name, vm->nr_vcpus);
@@ -108,10 +109,14 @@ static void print_line(const struct line *line)
 		printf("%5.1f%%  ", 100 * share);
 
 	nr = select_rows(&line->change, NULL, 0, ROW_VECTORS, keys);
-	for (i = 0; i < nr && i < NR_TOP_REASONS; i++)
+	for (i = 0; i < nr && i < NR_TOP_REASONS; i++) {
+		row = &line->change.rows[keys[i].row];
+		if (!row->exits)
+			break;
 		printf("%s%s %.0f%%", i ? ", " : "", row_name(&line->change, keys[i].row),
-		       100.0 * line->change.rows[keys[i].row].exits / total->exits);
-	printf("%s\n", nr ? "" : "-");
+		       100.0 * row->exits / total->exits);
+	}
+	printf("%s\n", i ? "" : "-");
 }
 
 static void print_json_line(const struct line *line)

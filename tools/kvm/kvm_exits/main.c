@@ -253,6 +253,9 @@ static int run(char **command)
 	int status;
 	pid_t pid;
 
+	/* Whoever started this may ignore it, and then there is no status. */
+	signal(SIGCHLD, SIG_DFL);
+
 	read_counts(&before, 0);
 	pid = fork();
 	if (pid < 0)
@@ -266,8 +269,10 @@ static int run(char **command)
 	/* Ctrl-C ends the command. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			err(EXIT_FAILURE, "waitpid");
+	}
 
 	read_counts(&now, 0);
 	seconds = pass_interval(&now, &before);
