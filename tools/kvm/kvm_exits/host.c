@@ -203,15 +203,17 @@ void find_name(struct vm *vm)
 			name = find_guest_option(arg + strlen(arg) + 1);
 	}
 
-	vm->has_name = name;
-	if (!name) {
-		snprintf(path, sizeof(path), "%d/comm", vm->pid);
-		if (read_file(proc_fd, path, buf, sizeof(buf)) < 0)
-			strcpy(buf, "?");
-		buf[strcspn(buf, "\n")] = '\0';
-		name = buf;
-	}
-	set_name(vm, name, vm->has_name);
+	if (name)
+		set_name(vm, name, true);
+	vm->has_name = name && vm->name[0];
+	if (vm->has_name)
+		return;
+
+	snprintf(path, sizeof(path), "%d/comm", vm->pid);
+	if (read_file(proc_fd, path, buf, sizeof(buf)) < 0)
+		strcpy(buf, "?");
+	buf[strcspn(buf, "\n")] = '\0';
+	set_name(vm, buf, false);
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -270,17 +272,19 @@ void identify_vm(const struct vm *vm, struct table *t)
 bool read_vm(const struct vm *vm, int vcpu, struct table *t)
 {
 	char path[64], buf[MAX_FILE];
+	ssize_t len;
 	u64 read_at;
 
 	if (vcpu == ALL_VCPUS)
 		snprintf(path, sizeof(path), "%s/" COUNTERS, vm->dir);
 	else
 		snprintf(path, sizeof(path), "%s/vcpu%d/" COUNTERS, vm->dir, vcpu);
-	if (read_file(kvm_fd, path, buf, sizeof(buf)) < 0)
+	len = read_file(kvm_fd, path, buf, sizeof(buf));
+	if (len < 0)
 		return false;
 
 	read_at = get_ns(CLOCK_MONOTONIC);
-	if (!parse_counters(buf, t)) {
+	if (strlen(buf) < (size_t)len || !parse_counters(buf, t)) {
 		errno = 0;
 		return false;
 	}
@@ -306,6 +310,7 @@ void update_vms(struct vm_list *list)
 
 	rewinddir(kvm_dir);
 	while ((entry = readdir(kvm_dir))) {
+		end = 0;
 		vm = xrealloc(NULL, 1, sizeof(*vm));
 		memset(vm, 0, sizeof(*vm));
 		if (!(new.nr & (new.nr - 1)))
