@@ -28,7 +28,8 @@ SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
 OTHER_BASES := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(origin PACKAGE)),$(filter-out $(BASE),$(BASES))))
 
 CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils \
-	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal clang libclang-rt-dev musl-tools
+	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal clang libclang-rt-dev musl-tools \
+	libjansson-dev
 
 .PHONY: check check-series check-other-debian $(CONCERNS:%=check-%)
 

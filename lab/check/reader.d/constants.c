@@ -59,9 +59,13 @@ int main(void)
 	compare("mask", KVM_X86_EXIT_COUNTERS_CYCLES, MASK_CYCLES);
 	compare("exception", EXIT_REASON_EXCEPTION_NMI, VMX_EXCEPTION_NMI);
 	compare("CPUID", EXIT_REASON_CPUID, VMX_CPUID);
+	compare("external interrupt", EXIT_REASON_EXTERNAL_INTERRUPT, VMX_EXTERNAL_INTERRUPT);
+	compare("interrupt window", EXIT_REASON_INTERRUPT_WINDOW, VMX_INTERRUPT_WINDOW);
 	compare("HLT", EXIT_REASON_HLT, VMX_HLT);
 	compare("exceptions", SVM_EXIT_EXCP_BASE, SVM_EXCEPTIONS);
 	compare("cpuid", SVM_EXIT_CPUID, SVM_CPUID);
+	compare("intr", SVM_EXIT_INTR, SVM_INTR);
+	compare("vintr", SVM_EXIT_VINTR, SVM_VINTR);
 	compare("hlt", SVM_EXIT_HLT, SVM_HLT);
 	compare("npf", SVM_EXIT_NPF, SVM_NPF);
 	compare("vmgexit", SVM_EXIT_VMGEXIT, SVM_VMGEXIT);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For libFuzzer: both files that kvm_exits reads.  The first byte says which.
+ * For libFuzzer: the three texts that kvm_exits reads.  The first byte says which.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -20,6 +20,8 @@ static jmp_buf refused;
 #define errx(status, ...)	longjmp(refused, 1)
 #define err(status, ...)	abort()
 #include "snapshot.c"
+#define HAVE_JANSSON
+#include "qmp.c"
 #undef errx
 #undef err
 
@@ -74,11 +76,40 @@ static void read_debugfs(const uint8_t *data, size_t size)
 	free(text);
 }
 
+/* Whatever the order of the buckets is, no exit is lost. */
+static void read_qmp_reply(const uint8_t *data, size_t size)
+{
+	FILE *file = fmemopen((void *)data, size, "r");
+	json_t *reply = file ? read_reply(file) : NULL;
+	size_t i, nr = json_array_size(reply), bucket;
+	struct table *tables = xrealloc(NULL, nr, sizeof(*tables));
+	const json_t *vcpu, *value;
+	u64 sum;
+
+	if (reply && !parse_reply(reply, tables)) {
+		json_array_foreach(reply, i, vcpu) {
+			sum = 0;
+			json_array_foreach(find_stat(vcpu, "exits_by_reason"), bucket, value)
+				sum += json_integer_value(value);
+			if (sum != tables[i].leaf_total)
+				abort();
+			check(&tables[i]);
+		}
+	}
+
+	free(tables);
+	json_decref(reply);
+	if (file)
+		fclose(file);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!size)
 		return 0;
-	if (*data & 1)
+	if (*data == '2')
+		read_qmp_reply(data + 1, size - 1);
+	else if (*data & 1)
 		read_snapshot(data + 1, size - 1);
 	else
 		read_debugfs(data + 1, size - 1);

@@ -37,6 +37,9 @@ int find_vcpus(const struct vm *vm, int *ids, int max);
 void find_name(struct vm *vm);
 void update_vms(struct vm_list *list);
 
+/* qmp.c */
+struct table *read_qmp(const char *path, int *nr);
+
 /* list.c */
 void list_vms(u64 interval_ns, u64 count, bool is_terminal);
 

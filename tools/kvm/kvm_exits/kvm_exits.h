@@ -33,9 +33,13 @@ typedef unsigned int u32;
 #define MASK_CYCLES		2
 
 #define VMX_EXCEPTION_NMI	0
+#define VMX_EXTERNAL_INTERRUPT	1
+#define VMX_INTERRUPT_WINDOW	7
 #define VMX_CPUID		10
 #define VMX_HLT			12
 #define SVM_EXCEPTIONS		0x40
+#define SVM_INTR		0x60
+#define SVM_VINTR		0x64
 #define SVM_CPUID		0x72
 #define SVM_HLT			0x78
 #define SVM_IDLE_HLT		0xa6
@@ -65,7 +69,8 @@ struct row {
 
 /*
  * Counts, and what is known of them.  ROW_OWN is only of differences: exits that
- * kvm_exits caused itself, which are taken out of own_row then.
+ * kvm_exits caused itself, which are taken out of own_row then.  Where the cycles of
+ * each reason are not known, but those of all together, all_cycles are these.
  */
 struct table {
 	bool is_svm;
@@ -73,6 +78,7 @@ struct table {
 	u64 mask;
 	u64 tsc_khz;
 	u64 leaf_total;
+	u64 all_cycles;
 	u64 startup_reads;
 	u64 reads;
 	u64 reads_after;
@@ -102,6 +108,7 @@ u32 row_to_reason(const struct table *t, int row);
 int code_to_row(const struct table *t, const char *code);
 const char *row_code(const struct table *t, int row);
 const char *row_name(const struct table *t, int row);
+bool has_name(const struct table *t, int row);
 const char *vendor_name(const struct table *t);
 const char *isa_name(const struct table *t);
 
@@ -114,6 +121,7 @@ void sleep_until(u64 ns);
 /* table.c */
 bool sum_rows(const struct table *t, int first, int end, struct row *sum);
 bool is_timed(const struct table *t);
+bool add_table(struct table *t, const struct table *other);
 bool counts_grew(const struct table *before, const struct table *now);
 void subtract_table(struct table *t, const struct table *before, u64 own);
 
@@ -122,6 +130,16 @@ u64 hash_string(u64 hash, const char *s);
 void identify(struct table *t);
 bool was_taken_later(const struct table *a, const struct table *b);
 enum relation relate(const struct table *a, const struct table *b);
+
+/* output.c */
+struct output {
+	FILE *file;
+	const char *path;
+	char *tmp;
+};
+
+struct output open_output(const char *path);
+void close_output(struct output *o);
 
 /* guest.c */
 #define COUNT_AT_START		"count-at-start"

@@ -22,12 +22,13 @@
 #define STATUS_NOT_FOUND	127
 #define STATUS_SIGNAL		128
 
-enum { OPT_BUSY = 256, OPT_COUNT_AT_START, OPT_HOST, OPT_ROOT, OPT_VCPU };
+enum { OPT_BUSY = 256, OPT_COUNT_AT_START, OPT_HOST, OPT_QMP, OPT_ROOT, OPT_VCPU };
 
 static bool is_terminal;
 
-/* What to read: a VM of this host, or this VM. */
+/* What to read: a VM of this host, that of a QEMU, or this VM. */
 static const struct vm *vm;
+static const char *qmp;
 static int vcpu = ALL_VCPUS;
 
 static void print_usage(FILE *file)
@@ -36,12 +37,14 @@ static void print_usage(FILE *file)
 	      "                                                host, what each of its VMs does\n"
 	      "       kvm_exits [OPTION...] -i SECONDS [-c N]  what happens from now on\n"
 	      "       kvm_exits [OPTION...] -- COMMAND...      what happens while COMMAND runs\n"
-	      "       kvm_exits [-p | -g] -w FILE              write the exits to a snapshot\n"
+	      "       kvm_exits [-p | -g | --qmp] -w FILE      write the exits to a snapshot\n"
 	      "       kvm_exits [OPTION...] FILE               show a snapshot\n"
 	      "       kvm_exits diff [OPTION...] A B           compare two snapshots\n"
 	      "\n"
 	      "  -p PID    on a host, the VM of that process, or PID-FD as in debugfs\n"
 	      "  -g NAME   on a host, the VM of that name\n"
+	      "  --qmp S   the VM of the QEMU whose monitor is socket S, or - for a reply of\n"
+	      "            query-stats on standard input\n"
 	      "  --vcpu N  of that VM, vCPU N, or all of them side by side\n"
 	      "  --host    this is a host of VMs, even if it is a VM itself\n"
 	      "  --root D  look for debugfs and /proc below folder D\n"
@@ -179,8 +182,38 @@ static void show_diff(char **paths)
 	show(&v, stdout);
 }
 
+static void add_vcpus(struct table *sum, const struct table *tables, int nr)
+{
+	int i;
+
+	*sum = tables[0];
+	for (i = 1; i < nr; i++) {
+		if (!add_table(sum, &tables[i]))
+			errx(EXIT_FAILURE, "%s: the counters are malformed", qmp);
+	}
+}
+
+static void read_qemu(struct table *t)
+{
+	struct table *tables;
+	int nr;
+
+	tables = read_qmp(qmp, &nr);
+	if (vcpu >= nr)
+		errx(STATUS_NO_LEAVES, "%s: there is no vCPU %d", qmp, vcpu);
+	if (vcpu >= 0)
+		*t = tables[vcpu];
+	else
+		add_vcpus(t, tables, nr);
+	free(tables);
+}
+
 static void read_counts(struct table *t, u64 startup)
 {
+	if (qmp) {
+		read_qemu(t);
+		return;
+	}
 	if (!vm) {
 		read_guest(t, startup);
 		return;
@@ -284,17 +317,27 @@ static int run(char **command)
 /* All vCPUs of a VM side by side */
 static void show_vcpus(void)
 {
-	int i, nr = vm->nr_vcpus, *ids = xrealloc(NULL, nr, sizeof(*ids));
-	struct table sum, *tables = xrealloc(NULL, nr, sizeof(*tables));
+	struct table sum, *tables;
+	int i, nr, *ids;
 
-	if (find_vcpus(vm, ids, nr) < nr)
-		errx(STATUS_NO_LEAVES, "%s: the VM has ended", vm->dir);
-
-	vcpu = ALL_VCPUS;
-	read_counts(&sum, 0);
-	for (i = 0; i < nr; i++) {
-		vcpu = ids[i];
-		read_counts(&tables[i], 0);
+	if (qmp) {
+		tables = read_qmp(qmp, &nr);
+		add_vcpus(&sum, tables, nr);
+		ids = xrealloc(NULL, nr, sizeof(*ids));
+		for (i = 0; i < nr; i++)
+			ids[i] = i;
+	} else {
+		nr = vm->nr_vcpus;
+		tables = xrealloc(NULL, nr, sizeof(*tables));
+		ids = xrealloc(NULL, nr, sizeof(*ids));
+		if (find_vcpus(vm, ids, nr) < nr)
+			errx(STATUS_NO_LEAVES, "%s: the VM has ended", vm->dir);
+		vcpu = ALL_VCPUS;
+		read_counts(&sum, 0);
+		for (i = 0; i < nr; i++) {
+			vcpu = ids[i];
+			read_counts(&tables[i], 0);
+		}
 	}
 
 	print_vcpus(&sum, tables, ids, nr);
@@ -353,6 +396,7 @@ static int parse_options(int argc, char **argv, struct arguments *args)
 	static const struct option long_options[] = {
 		{ "busy", no_argument, NULL, OPT_BUSY },
 		{ "host", no_argument, NULL, OPT_HOST },
+		{ "qmp", required_argument, NULL, OPT_QMP },
 		{ "root", required_argument, NULL, OPT_ROOT },
 		{ "vcpu", required_argument, NULL, OPT_VCPU },
 		{ COUNT_AT_START, required_argument, NULL, OPT_COUNT_AT_START },
@@ -404,6 +448,9 @@ static int parse_options(int argc, char **argv, struct arguments *args)
 		case OPT_HOST:
 			args->host = true;
 			break;
+		case OPT_QMP:
+			qmp = optarg;
+			break;
 		case OPT_ROOT:
 			args->root = optarg;
 			break;
@@ -424,7 +471,7 @@ static int parse_options(int argc, char **argv, struct arguments *args)
 
 static void check_usage(const struct arguments *args, bool is_file, bool is_command)
 {
-	bool one_vm = args->pid || args->name;
+	bool one_vm = args->pid || args->name || qmp;
 
 	if (opt.json && opt.vectors)
 		usage_error("-j has the vectors without -x");
@@ -437,11 +484,13 @@ static void check_usage(const struct arguments *args, bool is_file, bool is_comm
 	if ((is_file || is_command) && (args->snapshot || args->interval_ns))
 		usage_error("-w and -i go with no snapshot, and with no command");
 	if (is_file && (one_vm || args->host))
-		usage_error("-p, -g, and --host do not go with a snapshot");
-	if (args->pid && args->name)
-		usage_error("-p and -g are two ways to choose one VM");
+		usage_error("-p, -g, --qmp, and --host do not go with a snapshot");
+	if (!!args->pid + !!args->name + !!qmp > 1)
+		usage_error("-p, -g, and --qmp are ways to choose one VM");
+	if (qmp && !strcmp(qmp, "-") && (args->interval_ns || is_command))
+		usage_error("--qmp - is one reply, without -i or a command");
 	if (vcpu != ALL_VCPUS && !one_vm)
-		usage_error("--vcpu needs -p or -g");
+		usage_error("--vcpu needs -p, -g, or --qmp");
 	if (vcpu == EACH_VCPU && (args->snapshot || args->interval_ns || is_command))
 		usage_error("--vcpu all does not go with -w, -i, or a command");
 }
@@ -482,7 +531,7 @@ int main(int argc, char **argv)
 	}
 
 	one_vm = args.pid || args.name;
-	if (is_host(args.host || one_vm, args.root)) {
+	if (!qmp && is_host(args.host || one_vm, args.root)) {
 		if (one_vm)
 			vm = find_vm(args.pid, args.name);
 		else if (is_command || args.snapshot)
@@ -490,7 +539,9 @@ int main(int argc, char **argv)
 		else
 			list_vms(args.interval_ns, args.count, is_terminal);
 	}
-	if (vm && asprintf(&opt.vm, "%s %s", vm->dir, vm->name) < 0)
+	if (qmp)
+		opt.vm = (char *)qmp;
+	else if (vm && asprintf(&opt.vm, "%s %s", vm->dir, vm->name) < 0)
 		err(EXIT_FAILURE, "asprintf");
 
 	if (is_command)
@@ -501,7 +552,7 @@ int main(int argc, char **argv)
 	} else if (vcpu == EACH_VCPU) {
 		show_vcpus();
 	} else if (args.snapshot) {
-		read_counts(&t, vm ? 0 : measure_startup());
+		read_counts(&t, vm || qmp ? 0 : measure_startup());
 		save_snapshot(&t, args.snapshot);
 	} else {
 		read_counts(&t, 0);

@@ -149,6 +149,11 @@ const char *row_name(const struct table *t, int row)
 	return names[row] ? names[row] : "unnamed";
 }
 
+bool has_name(const struct table *t, int row)
+{
+	return strcmp(row_name(t, row), "unnamed");
+}
+
 const char *vendor_name(const struct table *t)
 {
 	return t->is_svm ? "AMD SVM" : "Intel VMX";

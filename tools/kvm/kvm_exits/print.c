@@ -260,7 +260,9 @@ static void print_table(const struct view *v, FILE *file)
 		fprintf(file, "%s\n", *style ? NORMAL : "");
 	}
 
-	if (!v->b && !is_timed(v->a))
+	if (!v->b && v->a->all_cycles)
+		fprintf(file, "All exits together took %llu cycles.\n", v->a->all_cycles);
+	else if (!v->b && !is_timed(v->a))
 		fprintf(file, "Not timed: the host's mask lacks KVM_X86_EXIT_COUNTERS_CYCLES (2).\n");
 }
 
@@ -344,6 +346,8 @@ static void print_json(const struct view *v, FILE *file)
 		print_json_identity(v->b, "_b", file);
 	if (v->seconds)
 		fprintf(file, "\"seconds\":%.9f,", v->seconds);
+	if (v->a->all_cycles)
+		fprintf(file, "\"all_cycles\":%llu,", v->a->all_cycles);
 	if (v->a->started_over)
 		fprintf(file, "\"started_over\":true,");
 

@@ -2,16 +2,10 @@
 /*
  * Snapshots: counts in a file.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <err.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "kvm_exits.h"
 
@@ -238,32 +232,8 @@ static void write_snapshot(const struct table *t, FILE *file)
 
 void save_snapshot(const struct table *t, const char *path)
 {
-	bool is_stdout = !strcmp(path, "-"), replace, ok;
-	FILE *file = stdout;
-	char *tmp = NULL;
-	struct stat st;
-	int error;
+	struct output o = open_output(path);
 
-	/* Neither a device nor a link, e.g. /dev/stdout, is to be replaced. */
-	replace = !is_stdout && (lstat(path, &st) || S_ISREG(st.st_mode));
-
-	if (replace && asprintf(&tmp, "%s.%d", path, getpid()) < 0)
-		err(EXIT_FAILURE, "asprintf");
-	if (!is_stdout)
-		file = replace ? fopen(tmp, "wx") : fopen(path, "w");
-	if (!file)
-		err(EXIT_FAILURE, "%s", replace ? tmp : path);
-
-	write_snapshot(t, file);
-	ok = !fflush(file) && !ferror(file) && (!replace || !fsync(fileno(file))) &&
-	     !fclose(file) && (!replace || !rename(tmp, path));
-	if (!ok) {
-		error = errno;
-		if (replace)
-			unlink(tmp);
-		errno = error;
-		err(EXIT_FAILURE, "%s", path);
-	}
-
-	free(tmp);
+	write_snapshot(t, o.file);
+	close_output(&o);
 }

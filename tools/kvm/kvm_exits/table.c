@@ -28,6 +28,22 @@ bool sum_rows(const struct table *t, int first, int end, struct row *sum)
 	return true;
 }
 
+/* Return false if a sum overflows. */
+bool add_table(struct table *t, const struct table *other)
+{
+	int i;
+
+	for (i = 0; i < NR_ROWS; i++) {
+		t->rows[i].cycles += other->rows[i].cycles;
+		if (__builtin_add_overflow(t->rows[i].exits, other->rows[i].exits,
+					   &t->rows[i].exits))
+			return false;
+	}
+
+	return !__builtin_add_overflow(t->all_cycles, other->all_cycles, &t->all_cycles) &&
+	       !__builtin_add_overflow(t->leaf_total, other->leaf_total, &t->leaf_total);
+}
+
 /* "other" shrinks if its exits were found by reason since. */
 bool counts_grew(const struct table *before, const struct table *now)
 {
@@ -91,6 +107,9 @@ void subtract_table(struct table *t, const struct table *before, u64 own)
 		t->rows[i].exits = growth(before->rows[i].exits, t->rows[i].exits);
 		t->rows[i].cycles = growth(before->rows[i].cycles, t->rows[i].cycles);
 	}
+
+	if (!t->started_over)
+		t->all_cycles = growth(before->all_cycles, t->all_cycles);
 
 	set_own_apart(t, own);
 	sum_rows(t, 0, ROW_VECTORS, &t->rows[ROW_TOTAL]);
