@@ -40,6 +40,9 @@ void update_vms(struct vm_list *list);
 /* qmp.c */
 struct table *read_qmp(const char *path, int *nr);
 
+/* metrics.c */
+void write_metrics(const char *path);
+
 /* list.c */
 void list_vms(u64 interval_ns, u64 count, bool is_terminal);
 

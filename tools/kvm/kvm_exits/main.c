@@ -22,7 +22,7 @@
 #define STATUS_NOT_FOUND	127
 #define STATUS_SIGNAL		128
 
-enum { OPT_BUSY = 256, OPT_COUNT_AT_START, OPT_HOST, OPT_QMP, OPT_ROOT, OPT_VCPU };
+enum { OPT_BUSY = 256, OPT_COUNT_AT_START, OPT_HOST, OPT_METRICS, OPT_QMP, OPT_ROOT, OPT_VCPU };
 
 static bool is_terminal;
 
@@ -40,6 +40,7 @@ static void print_usage(FILE *file)
 	      "       kvm_exits [-p | -g | --qmp] -w FILE      write the exits to a snapshot\n"
 	      "       kvm_exits [OPTION...] FILE               show a snapshot\n"
 	      "       kvm_exits diff [OPTION...] A B           compare two snapshots\n"
+	      "       kvm_exits --openmetrics [FILE]           write those of a host for Prometheus\n"
 	      "\n"
 	      "  -p PID    on a host, the VM of that process, or PID-FD as in debugfs\n"
 	      "  -g NAME   on a host, the VM of that name\n"
@@ -375,6 +376,7 @@ struct arguments {
 	u64 interval_ns;
 	u64 count;
 	bool host;
+	bool metrics;
 	bool shows;
 };
 
@@ -396,6 +398,7 @@ static int parse_options(int argc, char **argv, struct arguments *args)
 	static const struct option long_options[] = {
 		{ "busy", no_argument, NULL, OPT_BUSY },
 		{ "host", no_argument, NULL, OPT_HOST },
+		{ "openmetrics", no_argument, NULL, OPT_METRICS },
 		{ "qmp", required_argument, NULL, OPT_QMP },
 		{ "root", required_argument, NULL, OPT_ROOT },
 		{ "vcpu", required_argument, NULL, OPT_VCPU },
@@ -447,6 +450,9 @@ static int parse_options(int argc, char **argv, struct arguments *args)
 			break;
 		case OPT_HOST:
 			args->host = true;
+			break;
+		case OPT_METRICS:
+			args->metrics = true;
 			break;
 		case OPT_QMP:
 			qmp = optarg;
@@ -514,6 +520,14 @@ int main(int argc, char **argv)
 	argc -= parse_options(argc, argv, &args);
 	argv += optind;
 	is_command = argc && !is_diff && !strcmp(argv[-1], "--");
+	if (args.metrics) {
+		if (argc > 1 || is_diff || is_command || args.shows || args.pid || args.name ||
+		    qmp || args.snapshot || args.interval_ns || args.count || vcpu != ALL_VCPUS)
+			usage_error("--openmetrics goes with a file and --root alone");
+		is_host(true, args.root);
+		write_metrics(argc ? argv[0] : "-");
+		return 0;
+	}
 	check_usage(&args, argc && !is_command, is_command);
 
 	if (is_diff) {
