@@ -26,7 +26,7 @@
 #define CYCLES_PER_EXIT	1000
 #define CYCLES_PER_HLT	5000
 
-struct vm {
+struct model {
 	u64 exits[NR_CODES];
 	u64 other;
 	u64 vectors[32];
@@ -34,7 +34,7 @@ struct vm {
 	bool gone;
 };
 
-static struct vm *vm;
+static struct model *vm;
 static bool is_svm;
 static u32 own;
 static u64 reads;

@@ -4,9 +4,7 @@
  * file exit_counters, and a folder vcpuN per vCPU.
  */
 #define _GNU_SOURCE
-#include <ctype.h>
 #include <dirent.h>
-#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,10 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "kvm_exits.h"
 
-#define COUNTERS		"exit_counters"
-#define MAX_FILE		65536
 #define CALIBRATION_NS		20000000
 
 /* In /proc/PID/stat after the name of the program */
@@ -28,26 +24,6 @@
 static DIR *kvm_dir;
 static int kvm_fd, proc_fd;
 static u64 tsc_khz;
-
-/* All of a file as a string, or -1.  What does not fit is an error. */
-static ssize_t read_file(int dir, const char *path, char *buf, size_t size)
-{
-	ssize_t len = 0, nr = 0;
-	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-
-	while (len < (ssize_t)size && (nr = read(fd, buf + len, size - len)) > 0)
-		len += nr;
-	close(fd);
-
-	if (nr < 0 || len == (ssize_t)size)
-		return -1;
-
-	buf[len] = '\0';
-	return len;
-}
 
 static void calibrate(void)
 {
@@ -63,7 +39,11 @@ static int open_dir(const char *root, const char *path)
 {
 	char full[PATH_MAX];
 
-	snprintf(full, sizeof(full), "%s%s", root, path);
+	if (snprintf(full, sizeof(full), "%s%s", root, path) >= (int)sizeof(full)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+
 	return open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -72,53 +52,45 @@ bool open_host(const char *root)
 {
 	kvm_fd = open_dir(root, DEBUGFS);
 	kvm_dir = kvm_fd < 0 ? NULL : fdopendir(kvm_fd);
-	proc_fd = open_dir(root, "/proc");
-	if (!kvm_dir || proc_fd < 0)
+	proc_fd = kvm_dir ? open_dir(root, "/proc") : -1;
+	if (proc_fd < 0)
 		return false;
 
 	calibrate();
 	return true;
 }
 
+/* Of a reason that this program need not know */
 static bool is_code(const char *s, bool is_svm)
 {
-	size_t len = is_svm && !strncmp(s, "0x", 2) ? 2 : 0;
-
-	if (is_svm == !len)
+	if (is_svm && (*s++ != '0' || *s++ != 'x'))
 		return false;
 
-	return s[len] && !s[len + strspn(s + len, is_svm ? "0123456789abcdef" : "0123456789")];
+	return *s && !s[strspn(s, is_svm ? "0123456789abcdef" : "0123456789")];
 }
 
-/* A reason that this program does not know is one of the others. */
 static bool parse_line(struct table *t, char *line)
 {
-	char *fields[4], *next = line;
-	u64 exits, cycles;
-	size_t i;
-	int row;
+	struct row row, *sum;
+	char *code;
+	int nr;
 
-	for (i = 0; i < ARRAY_SIZE(fields) && next; i++)
-		fields[i] = strsep(&next, "\t");
-	if (i < ARRAY_SIZE(fields) || next || !parse_u64(fields[2], &exits) ||
-	    !parse_u64(fields[3], &cycles))
+	if (!parse_row(line, &code, &row))
 		return false;
 
-	row = code_to_row(t, fields[0]);
-	if (row > ROW_OTHER) {
-		if (!is_code(fields[0], t->is_svm))
-			return false;
-		row = ROW_OTHER;
-	} else if (row != ROW_OTHER && t->rows[row].defined) {
+	nr = code_to_row(t, code);
+	if (nr > ROW_OTHER && !is_code(code, t->is_svm))
 		return false;
-	}
+	if (nr < ROW_OTHER && t->rows[nr].defined)
+		return false;
 
-	t->rows[row].defined = true;
-	if (cycles)
+	sum = &t->rows[nr > ROW_OTHER ? ROW_OTHER : nr];
+	sum->defined = true;
+	if (row.cycles)
 		t->mask = MASK_CYCLES;
 
-	return !__builtin_add_overflow(t->rows[row].exits, exits, &t->rows[row].exits) &&
-	       !__builtin_add_overflow(t->rows[row].cycles, cycles, &t->rows[row].cycles);
+	return !__builtin_add_overflow(sum->exits, row.exits, &sum->exits) &&
+	       !__builtin_add_overflow(sum->cycles, row.cycles, &sum->cycles);
 }
 
 /*
@@ -127,30 +99,92 @@ static bool parse_line(struct table *t, char *line)
  */
 bool parse_counters(char *text, struct table *t)
 {
-	char *line, *end;
-	int i;
+	char *line;
 
 	*t = (struct table) { .own_row = ROW_OTHER, .revision = REVISION };
 	t->is_svm = !strncmp(text, "0x", 2);
 
-	for (line = text; *line; line = end + 1) {
-		end = strchr(line, '\n');
-		if (!end)
-			return false;
-		*end = '\0';
-		if (!parse_line(t, line))
+	while (*text) {
+		line = take_line(&text);
+		if (!line || !parse_line(t, line))
 			return false;
 	}
 
-	for (i = 0; i < NR_VECTORS && t->is_svm; i++)
-		t->rows[ROW_VECTORS + i] = t->rows[SVM_EXCEPTIONS + i];
+	return complete_table(t);
+}
 
-	t->rows[ROW_OTHER].defined = true;
-	if (!sum_rows(t, 0, ROW_VECTORS, &t->rows[ROW_TOTAL]))
+/* Valid until the next call */
+const char *vm_title(const struct vm *vm)
+{
+	static char title[VM_TITLE_SIZE];
+
+	snprintf(title, sizeof(title), "%s %s", vm->dir, vm->name);
+	return title;
+}
+
+/* Of one vCPU, or of all.  Return false if there is no such file, or errno is 0. */
+bool read_vm(const struct vm *vm, int vcpu, struct table *t)
+{
+	char path[64], text[MAX_FILE];
+
+	if (vcpu == ALL_VCPUS)
+		snprintf(path, sizeof(path), "%s/exit_counters", vm->dir);
+	else
+		snprintf(path, sizeof(path), "%s/vcpu%d/exit_counters", vm->dir, vcpu);
+	if (!read_text(kvm_fd, path, text, sizeof(text)) || !parse_counters(text, t))
 		return false;
 
-	t->rows[ROW_TOTAL].defined = true;
-	t->leaf_total = t->rows[ROW_TOTAL].exits;
+	t->read_at = get_ns(CLOCK_MONOTONIC);
+	t->tsc_khz = tsc_khz;
+	return true;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Return how many vCPUs there are, and put the numbers of at most max of them into ids. */
+static int find_vcpus(const struct vm *vm, int *ids, int max)
+{
+	int fd = openat(kvm_fd, vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), nr = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	u64 id;
+
+	while (dir && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "vcpu", 4) || !parse_u64(entry->d_name + 4, &id))
+			continue;
+		if (nr < max)
+			ids[nr] = id;
+		nr++;
+	}
+	if (dir)
+		closedir(dir);
+	if (max)
+		qsort(ids, nr < max ? nr : max, sizeof(*ids), compare_ids);
+
+	return nr;
+}
+
+/* The same of each vCPU */
+bool read_vm_vcpus(const struct vm *vm, struct vcpus *vcpus)
+{
+	int i;
+
+	vcpus->nr = vm->nr_vcpus;
+	vcpus->ids = xrealloc(NULL, vcpus->nr, sizeof(*vcpus->ids));
+	vcpus->tables = xrealloc(NULL, vcpus->nr, sizeof(*vcpus->tables));
+
+	errno = ENOENT;
+	if (!vcpus->nr || find_vcpus(vm, vcpus->ids, vcpus->nr) < vcpus->nr)
+		return false;
+
+	for (i = 0; i < vcpus->nr; i++) {
+		if (!read_vm(vm, vcpus->ids[i], &vcpus->tables[i]))
+			return false;
+	}
+
 	return true;
 }
 
@@ -190,7 +224,7 @@ static const char *find_guest_option(const char *s)
 }
 
 /* QEMU's -name, which libvirt uses as well, else the name of the program */
-void find_name(struct vm *vm)
+static void find_name(struct vm *vm)
 {
 	const char *arg, *name = NULL;
 	char path[32], buf[MAX_FILE];
@@ -203,44 +237,16 @@ void find_name(struct vm *vm)
 			name = find_guest_option(arg + strlen(arg) + 1);
 	}
 
+	vm->name[0] = '\0';
 	if (name)
 		set_name(vm, name, true);
-	vm->has_name = name && vm->name[0];
+	vm->has_name = vm->name[0];
 	if (vm->has_name)
 		return;
 
 	snprintf(path, sizeof(path), "%d/comm", vm->pid);
-	if (read_file(proc_fd, path, buf, sizeof(buf)) < 0)
-		strcpy(buf, "?");
-	buf[strcspn(buf, "\n")] = '\0';
-	set_name(vm, buf, false);
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-/* Return how many vCPUs there are, and put the numbers of at most max of them into ids. */
-int find_vcpus(const struct vm *vm, int *ids, int max)
-{
-	int fd = openat(kvm_fd, vm->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), nr = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "vcpu", 4) || !isdigit(entry->d_name[4]))
-			continue;
-		if (nr < max)
-			ids[nr] = atoi(entry->d_name + 4);
-		nr++;
-	}
-	if (dir)
-		closedir(dir);
-	if (max)
-		qsort(ids, nr < max ? nr : max, sizeof(*ids), compare_ids);
-
-	return nr;
+	read_first_line(proc_fd, path, buf, sizeof(buf));
+	set_name(vm, buf[0] ? buf : "?", false);
 }
 
 /*
@@ -254,7 +260,6 @@ void identify_vm(const struct vm *vm, struct table *t)
 	size_t len;
 	int i;
 
-	identify(t);
 	snprintf(path, sizeof(path), "%d/stat", vm->pid);
 	field = read_file(proc_fd, path, buf, sizeof(buf)) < 0 ? NULL : strrchr(buf, ')');
 	for (i = 0; field && i < STAT_START_TIME; i++)
@@ -262,36 +267,11 @@ void identify_vm(const struct vm *vm, struct table *t)
 	if (field)
 		start = strtoull(field + 1, NULL, 10);
 
+	identify(t);
 	len = strlen(t->boot_id);
 	snprintf(t->boot_id + len, sizeof(t->boot_id) - len, ":%s:%llu", vm->dir, start);
 	t->uptime_ns -= start * (NSEC_PER_SEC / sysconf(_SC_CLK_TCK));
-	t->machine = vm->has_name ? hash_string(t->machine, vm->name) : 0;
-}
-
-/* Of one vCPU, or of all.  Return false if the VM has ended, or errno is 0. */
-bool read_vm(const struct vm *vm, int vcpu, struct table *t)
-{
-	char path[64], buf[MAX_FILE];
-	ssize_t len;
-	u64 read_at;
-
-	if (vcpu == ALL_VCPUS)
-		snprintf(path, sizeof(path), "%s/" COUNTERS, vm->dir);
-	else
-		snprintf(path, sizeof(path), "%s/vcpu%d/" COUNTERS, vm->dir, vcpu);
-	len = read_file(kvm_fd, path, buf, sizeof(buf));
-	if (len < 0)
-		return false;
-
-	read_at = get_ns(CLOCK_MONOTONIC);
-	if (strlen(buf) < (size_t)len || !parse_counters(buf, t)) {
-		errno = 0;
-		return false;
-	}
-
-	t->read_at = read_at;
-	t->tsc_khz = tsc_khz;
-	return true;
+	t->machine = vm->has_name ? t->machine ^ hash_string(vm->name) : 0;
 }
 
 static int compare_vms(const void *a, const void *b)
@@ -299,47 +279,86 @@ static int compare_vms(const void *a, const void *b)
 	return strcmp((*(struct vm * const *)a)->dir, (*(struct vm * const *)b)->dir);
 }
 
-/* Leave in the list, in the order of folders, the VMs there are, old ones as they were. */
-void update_vms(struct vm_list *list)
+/* Return the length of PID-FD, what KVM calls the folder of a VM, or 0. */
+static int parse_folder(const char *name, int *pid)
 {
-	struct vm_list new = {};
+	int end = 0;
+
+	return sscanf(name, "%d-%*d%n", pid, &end) == 1 ? end : 0;
+}
+
+bool starts_with_folder(const char *name)
+{
+	int pid;
+
+	return parse_folder(name, &pid);
+}
+
+static void find_vms(struct vm_list *list)
+{
 	struct dirent *entry;
-	size_t i = 0, j;
+	int pid, len;
 	struct vm *vm;
-	int end, order;
 
 	rewinddir(kvm_dir);
 	while ((entry = readdir(kvm_dir))) {
-		end = 0;
-		vm = xrealloc(NULL, 1, sizeof(*vm));
-		memset(vm, 0, sizeof(*vm));
-		if (!(new.nr & (new.nr - 1)))
-			new.vms = xrealloc(new.vms, 2 * new.nr, sizeof(vm));
-		if (sscanf(entry->d_name, "%d-%*d%n", &vm->pid, &end) != 1 ||
-		    entry->d_name[end] || strlen(entry->d_name) >= sizeof(vm->dir)) {
-			free(vm);
+		len = parse_folder(entry->d_name, &pid);
+		if (!len || entry->d_name[len] || len >= VM_DIR_SIZE)
 			continue;
-		}
-		strcpy(vm->dir, entry->d_name);
-		new.vms[new.nr++] = vm;
-	}
-	if (new.nr)
-		qsort(new.vms, new.nr, sizeof(vm), compare_vms);
 
-	for (j = 0; j < new.nr; j++) {
-		order = -1;
-		while (i < list->nr && (order = compare_vms(&list->vms[i], &new.vms[j])) < 0)
-			free(list->vms[i++]);
-		if (i < list->nr && !order) {
-			free(new.vms[j]);
-			new.vms[j] = list->vms[i++];
-		} else {
-			find_name(new.vms[j]);
-		}
-		new.vms[j]->nr_vcpus = find_vcpus(new.vms[j], NULL, 0);
+		vm = xrealloc(NULL, 1, sizeof(*vm));
+		strcpy(vm->dir, entry->d_name);
+		vm->inode = entry->d_ino;
+		vm->pid = pid;
+		vm->has_counts = false;
+		vm->nr_links = 0;
+		vm->nr_vcpus = 0;
+		list->vms = xrealloc(list->vms, list->nr + 1, sizeof(vm));
+		list->vms[list->nr++] = vm;
 	}
-	while (i < list->nr)
-		free(list->vms[i++]);
-	free(list->vms);
-	*list = new;
+
+	if (list->nr)
+		qsort(list->vms, list->nr, sizeof(vm), compare_vms);
+}
+
+/* A new vCPU is a new folder, which the folder of the VM has a link for. */
+static void count_vcpus(struct vm *vm)
+{
+	struct stat st;
+
+	if (fstatat(kvm_fd, vm->dir, &st, 0) || st.st_nlink == vm->nr_links)
+		return;
+
+	vm->nr_links = st.st_nlink;
+	vm->nr_vcpus = find_vcpus(vm, NULL, 0);
+}
+
+/*
+ * Leave in the list, in the order of folders, the VMs there are, old ones as they were.
+ * A process may end a VM and start another one, whose folder is another one.
+ */
+void update_vms(struct vm_list *list)
+{
+	struct vm_list old = *list;
+	struct vm *vm, **known;
+	size_t i;
+
+	*list = (struct vm_list) {};
+	find_vms(list);
+
+	for (i = 0; i < list->nr; i++) {
+		vm = list->vms[i];
+		known = old.nr ? bsearch(&vm, old.vms, old.nr, sizeof(vm), compare_vms) : NULL;
+		if (known && (*known)->inode == vm->inode) {
+			list->vms[i] = *known;
+			*known = vm;
+		} else {
+			find_name(vm);
+		}
+		count_vcpus(list->vms[i]);
+	}
+
+	for (i = 0; i < old.nr; i++)
+		free(old.vms[i]);
+	free(old.vms);
 }

@@ -2,7 +2,7 @@
 /*
  * Which VM, and when.
  */
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,21 +14,14 @@
 /* The clocks of two boots may have been set meanwhile. */
 #define CLOCK_SLACK_NS		(10 * NSEC_PER_SEC)
 
-/* The first line of a file, without the newline, empty if there is none. */
-static void read_first_line(const char *path, char *buf, size_t size)
+/* 0 of the empty string */
+u64 hash_string(const char *s)
 {
-	FILE *file = fopen(path, "r");
+	u64 hash = FNV_OFFSET;
 
-	if (!file || !fgets(buf, size, file))
-		buf[0] = '\0';
-	if (file)
-		fclose(file);
+	if (!*s)
+		return 0;
 
-	buf[strcspn(buf, "\n")] = '\0';
-}
-
-u64 hash_string(u64 hash, const char *s)
-{
 	for (; *s; s++)
 		hash = (hash ^ (unsigned char)*s) * FNV_PRIME;
 
@@ -39,20 +32,17 @@ u64 hash_string(u64 hash, const char *s)
  * machine-id(5) is not to be shown to others, hence a hash.  It is no secret of 64
  * bits that is hashed but one of 128.
  */
-static u64 hash_machine_id(void)
+void identify(struct table *t)
 {
 	char id[BOOT_ID_SIZE];
 
-	read_first_line("/etc/machine-id", id, sizeof(id));
-	return id[0] ? hash_string(FNV_OFFSET, id) : 0;
-}
-
-void identify(struct table *t)
-{
-	read_first_line("/proc/sys/kernel/random/boot_id", t->boot_id, sizeof(t->boot_id));
+	read_first_line(AT_FDCWD, "/proc/sys/kernel/random/boot_id", t->boot_id,
+			sizeof(t->boot_id));
 	if (t->boot_id[strspn(t->boot_id, BOOT_ID_CHARACTERS)])
 		t->boot_id[0] = '\0';
-	t->machine = hash_machine_id();
+
+	read_first_line(AT_FDCWD, "/etc/machine-id", id, sizeof(id));
+	t->machine = hash_string(id);
 	t->uptime_ns = get_ns(CLOCK_BOOTTIME);
 	t->time_ns = get_ns(CLOCK_REALTIME);
 }

@@ -3,9 +3,10 @@
 #define KVM_EXITS_H
 
 #include <stdbool.h>
-#include <regex.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <regex.h>
+#include <sys/types.h>
 
 typedef unsigned long long u64;
 typedef unsigned int u32;
@@ -16,6 +17,9 @@ typedef unsigned int u32;
 #define STATUS_NO_LEAVES	3
 
 #define NSEC_PER_SEC		1000000000ULL
+
+/* All files that are read are smaller. */
+#define MAX_FILE		65536
 
 /*
  * The interface of KVM, as in its headers, which this program does without.
@@ -51,6 +55,7 @@ typedef unsigned int u32;
 #define NR_SVM_LOW_REASONS	0xc0
 #define NR_SVM_REASONS		(NR_SVM_LOW_REASONS + SVM_VMGEXIT - SVM_NPF + 1)
 #define NR_VECTORS		32
+#define ROW_NAME_SIZE		32
 
 #define ROW_OTHER		NR_SVM_REASONS
 #define ROW_OWN			(ROW_OTHER + 1)
@@ -74,6 +79,8 @@ struct row {
  */
 struct table {
 	bool is_svm;
+	bool started_over;
+	int own_row;
 	u64 revision;
 	u64 mask;
 	u64 tsc_khz;
@@ -89,47 +96,28 @@ struct table {
 	u64 uptime_ns;
 	u64 machine;
 	char boot_id[BOOT_ID_SIZE];
-	int own_row;
-	bool started_over;
 	struct row rows[NR_ROWS];
 };
 
-enum relation {
-	RELATION_UNKNOWN, SAME_VM, SAME_VM_STARTED_OVER, RESTARTED_VM, RESTARTED_OR_OTHER_VM,
-	OTHER_VM,
+/* The vCPUs of a VM, side by side */
+struct vcpus {
+	int nr;
+	int *ids;
+	struct table *tables;
 };
 
 /* cpuid.c: EAX, EBX, ECX, EDX, in this order */
 void cpuid(u32 leaf, u32 index, u32 *regs);
 
-/* names.c */
-int nr_reasons(const struct table *t);
-u32 row_to_reason(const struct table *t, int row);
-int code_to_row(const struct table *t, const char *code);
-const char *row_code(const struct table *t, int row);
-const char *row_name(const struct table *t, int row);
-bool has_name(const struct table *t, int row);
-const char *vendor_name(const struct table *t);
-const char *isa_name(const struct table *t);
-
 /* util.c */
 bool parse_u64(const char *s, u64 *value);
-void *xrealloc(void *p, size_t nr, size_t size);
 u64 get_ns(int clock);
 void sleep_until(u64 ns);
-
-/* table.c */
-bool sum_rows(const struct table *t, int first, int end, struct row *sum);
-bool is_timed(const struct table *t);
-bool add_table(struct table *t, const struct table *other);
-bool counts_grew(const struct table *before, const struct table *now);
-void subtract_table(struct table *t, const struct table *before, u64 own);
-
-/* identity.c */
-u64 hash_string(u64 hash, const char *s);
-void identify(struct table *t);
-bool was_taken_later(const struct table *a, const struct table *b);
-enum relation relate(const struct table *a, const struct table *b);
+void *xrealloc(void *p, size_t nr, size_t size);
+ssize_t read_file(int dir, const char *path, char *buf, size_t size);
+bool read_text(int dir, const char *path, char *buf, size_t size);
+void read_first_line(int dir, const char *path, char *buf, size_t size);
+char *take_line(char **text);
 
 /* output.c */
 struct output {
@@ -141,8 +129,42 @@ struct output {
 struct output open_output(const char *path);
 void close_output(struct output *o);
 
+/* names.c */
+int nr_reasons(const struct table *t);
+u32 row_to_reason(const struct table *t, int row);
+int code_to_row(const struct table *t, const char *code);
+const char *row_code(const struct table *t, int row);
+const char *row_name(const struct table *t, int row);
+bool has_name(const struct table *t, int row);
+const char *vendor_name(const struct table *t);
+const char *isa_name(const struct table *t);
+
+/* table.c */
+bool parse_row(char *line, char **code, struct row *row);
+bool sum_rows(const struct table *t, int first, int end, struct row *sum);
+bool complete_table(struct table *t);
+bool is_timed(const struct table *t);
+bool add_table(struct table *t, const struct table *other);
+bool counts_grew(const struct table *before, const struct table *now);
+void subtract_table(struct table *t, const struct table *before, u64 own);
+void drop_idle(struct table *t);
+double seconds_since(const struct table *before, const struct table *now);
+void free_vcpus(struct vcpus *vcpus);
+
+/* identity.c */
+enum relation {
+	RELATION_UNKNOWN, SAME_VM, SAME_VM_STARTED_OVER, RESTARTED_VM, RESTARTED_OR_OTHER_VM,
+	OTHER_VM,
+};
+
+u64 hash_string(const char *s);
+void identify(struct table *t);
+bool was_taken_later(const struct table *a, const struct table *b);
+enum relation relate(const struct table *a, const struct table *b);
+
 /* guest.c */
 #define COUNT_AT_START		"count-at-start"
+
 bool has_leaves(void);
 void print_count_at_start(u32 reason);
 u64 measure_startup(void);
@@ -151,6 +173,52 @@ void read_guest(struct table *t, u64 startup);
 /* snapshot.c */
 void load_snapshot(const char *path, struct table *t);
 void save_snapshot(const struct table *t, const char *path);
+
+/* host.c: a VM as its host sees it, whose name is printable ASCII */
+#define DEBUGFS			"/sys/kernel/debug/kvm"
+
+#define VM_DIR_SIZE		32
+#define VM_NAME_SIZE		256
+#define VM_TITLE_SIZE		(VM_DIR_SIZE + VM_NAME_SIZE)
+#define ALL_VCPUS		(-1)
+#define EACH_VCPU		(-2)
+
+struct vm {
+	char dir[VM_DIR_SIZE];
+	u64 inode;
+	int pid;
+	char name[VM_NAME_SIZE];
+	bool has_name;
+	u64 nr_links;
+	int nr_vcpus;
+	bool has_counts;
+	struct table counts;
+};
+
+struct vm_list {
+	struct vm **vms;
+	size_t nr;
+};
+
+bool starts_with_folder(const char *name);
+bool open_host(const char *root);
+bool parse_counters(char *text, struct table *t);
+const char *vm_title(const struct vm *vm);
+bool read_vm(const struct vm *vm, int vcpu, struct table *t);
+bool read_vm_vcpus(const struct vm *vm, struct vcpus *vcpus);
+void identify_vm(const struct vm *vm, struct table *t);
+void update_vms(struct vm_list *list);
+
+/* qmp.c */
+struct vcpus read_qmp(const char *path);
+
+/* metrics.c */
+int write_metrics(const struct vm_list *list, const char *path);
+
+/* list.c */
+#define CLEAR_SCREEN		"\033[H\033[2J"
+
+void list_vms(struct vm_list *list, u64 interval_ns, u64 count, bool is_terminal);
 
 /* print.c */
 enum sort { BY_EXITS, BY_TIME, BY_AVERAGE, BY_NAME };
@@ -163,39 +231,51 @@ struct options {
 	bool colors;
 	enum sort sort;
 	const regex_t *filter;
-	char *vm;
 };
 
 extern struct options opt;
 
-/* What is shown: counts, what came of them in that time, its rates, or two counts. */
-enum layout { COUNTS, PERIOD, RATES, COMPARISON };
+/* What is shown: counts, what came of them in that time, its rates, two counts, or vCPUs. */
+enum layout { COUNTS, PERIOD, RATES, COMPARISON, SIDE_BY_SIDE };
 
 struct view {
 	enum layout layout;
 	struct table *a;
 	struct table *b;
+	struct vcpus vcpus;
+	const char *vm;
 	char **paths;
 	enum relation relation;
 	double seconds;
 };
 
-struct sort_key {
-	u64 value;
-	int row;
-	const char *name;
-};
-
-#define CLEAR_SCREEN		"\033[H\033[2J"
-
-int select_rows(const struct table *a, const struct table *b, int first, int end,
-		struct sort_key *keys);
-void print_json_string(const char *s, FILE *file);
-void print_json_rows(const struct table *a, const struct table *b, int first, int end,
-		     FILE *file);
-void drop_idle(struct table *t);
-void print_vcpus(const struct table *sum, const struct table *tables, const int *ids, int nr);
+int select_rows(const struct table *a, const struct table *b, int first, int end, int *rows);
 void check_output(FILE *file);
 void show(struct view *v, FILE *file);
+
+/* json.c */
+void print_json_string(const char *s, FILE *file);
+void print_json(const struct view *v, FILE *file);
+
+/* options.c */
+enum mode { SHOW, WATCH, RUN, WRITE, SHOW_SNAPSHOT, DIFF, METRICS };
+
+struct arguments {
+	enum mode mode;
+	char *files[3];
+	size_t nr_files;
+	char **command;
+	const char *snapshot;
+	const char *pid;
+	const char *name;
+	const char *qmp;
+	const char *root;
+	int vcpu;
+	bool is_host;
+	u64 interval_ns;
+	u64 count;
+};
+
+void parse_arguments(int argc, char **argv, struct arguments *args);
 
 #endif

@@ -130,7 +130,7 @@ int code_to_row(const struct table *t, const char *code)
 const char *row_name(const struct table *t, int row)
 {
 	const char * const *names = t->is_svm ? svm_names : vmx_names;
-	static char name[32];
+	static char name[ROW_NAME_SIZE];
 
 	if (row == ROW_TOTAL)
 		return "total";

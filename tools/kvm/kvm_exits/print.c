@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tables and JSON.
+ * Tables for people.
  */
 #include <err.h>
 #include <stdlib.h>
@@ -16,11 +16,10 @@
 #define GREEN			"\033[32m"
 #define NORMAL			"\033[0m"
 
-#define NSEC_PER_MSEC		1000000
-
+/* VCPUS + N is the Nth vCPU. */
 enum column {
 	END, CODE, NAME, EXITS, RATE, SHARE, TIME, TIME_SHARE, AVERAGE, EXITS_A, EXITS_B,
-	CHANGE, RATIO, TIME_A, TIME_B,
+	CHANGE, RATIO, TIME_A, TIME_B, VCPUS,
 };
 
 static const enum column layouts[][MAX_COLUMNS + 1] = {
@@ -28,9 +27,13 @@ static const enum column layouts[][MAX_COLUMNS + 1] = {
 	[PERIOD] = { CODE, NAME, EXITS, SHARE, TIME, TIME_SHARE, AVERAGE },
 	[RATES] = { CODE, NAME, RATE, SHARE, TIME, TIME_SHARE, AVERAGE },
 	[COMPARISON] = { CODE, NAME, EXITS_A, EXITS_B, CHANGE, RATIO, TIME_A, TIME_B },
+	[SIDE_BY_SIDE] = { CODE, NAME },
 };
 
 struct options opt;
+
+/* What is sorted, b may be missing */
+static const struct table *table_a, *table_b;
 
 static u64 distance(u64 a, u64 b)
 {
@@ -42,60 +45,70 @@ static u64 average(const struct row *row)
 	return row->exits ? row->cycles / row->exits : 0;
 }
 
-static u64 sort_value(const struct row *p, const struct row *q)
+static u64 sort_value(int row)
 {
-	if (opt.sort == BY_TIME)
-		return distance(p->cycles, q->cycles);
-	if (opt.sort == BY_AVERAGE)
-		return distance(average(p), average(q));
+	const struct row none = {}, *a = &table_a->rows[row];
+	const struct row *b = table_b ? &table_b->rows[row] : &none;
 
-	return distance(p->exits, q->exits);
+	if (opt.sort == BY_TIME)
+		return distance(a->cycles, b->cycles);
+	if (opt.sort == BY_AVERAGE)
+		return distance(average(a), average(b));
+
+	return distance(a->exits, b->exits);
 }
 
-static int compare_keys(const void *p, const void *q)
+static int compare_names(int a, int b)
 {
-	const struct sort_key *a = p, *b = q;
-	int order = opt.sort == BY_NAME ? strcmp(a->name, b->name) : 0;
+	char name[ROW_NAME_SIZE];
+
+	snprintf(name, sizeof(name), "%s", row_name(table_a, a));
+	return strcmp(name, row_name(table_a, b));
+}
+
+static int compare_rows(const void *p, const void *q)
+{
+	int a = *(const int *)p, b = *(const int *)q;
+	int order = opt.sort == BY_NAME ? compare_names(a, b) : 0;
 
 	if (order)
 		return order;
-	if (a->value != b->value)
-		return a->value > b->value ? -1 : 1;
+	if (sort_value(a) != sort_value(b))
+		return sort_value(a) > sort_value(b) ? -1 : 1;
 
-	return a->row - b->row;
+	return a - b;
 }
 
-static bool is_selected(const struct table *t, int row)
+static bool is_zero(const struct row *row)
 {
-	return !opt.filter || !regexec(opt.filter, row_name(t, row), 0, NULL, 0) ||
-	       !regexec(opt.filter, row_code(t, row), 0, NULL, 0);
+	return !row->exits && !row->cycles;
+}
+
+static bool is_selected(int row)
+{
+	const struct row *a = &table_a->rows[row], *b = table_b ? &table_b->rows[row] : a;
+
+	if (is_zero(a) && is_zero(b) &&
+	    (!opt.zeros || row == ROW_OTHER || (!a->defined && !b->defined)))
+		return false;
+
+	return !opt.filter || !regexec(opt.filter, row_name(table_a, row), 0, NULL, 0) ||
+	       !regexec(opt.filter, row_code(table_a, row), 0, NULL, 0);
 }
 
 /* The rows to show, the most exits, or with b the largest change, first. */
-int select_rows(const struct table *a, const struct table *b, int first, int end,
-		struct sort_key *keys)
+int select_rows(const struct table *a, const struct table *b, int first, int end, int *rows)
 {
-	static const struct table none;
-	static char names[NR_ROWS][32];
-	const struct row *p, *q;
 	int i, nr = 0;
-	bool zero;
 
+	table_a = a;
+	table_b = b;
 	for (i = first; i < end; i++) {
-		p = &a->rows[i];
-		q = b ? &b->rows[i] : &none.rows[i];
-
-		zero = !p->exits && !p->cycles && !q->exits && !q->cycles;
-		if (zero && (!opt.zeros || i == ROW_OTHER || (!p->defined && !q->defined)))
-			continue;
-		if (!is_selected(a, i))
-			continue;
-
-		snprintf(names[i], sizeof(names[i]), "%s", row_name(a, i));
-		keys[nr++] = (struct sort_key) { sort_value(p, q), i, names[i] };
+		if (is_selected(i))
+			rows[nr++] = i;
 	}
 
-	qsort(keys, nr, sizeof(*keys), compare_keys);
+	qsort(rows, nr, sizeof(*rows), compare_rows);
 	return nr;
 }
 
@@ -136,7 +149,7 @@ static void print_share(u64 part, u64 whole, char *cell, size_t size)
 }
 
 /* If the frequency of the TSC is unknown, and if it is known */
-static const char *title(const struct view *v, enum column column)
+static void print_title(const struct view *v, enum column column, char *cell, size_t size)
 {
 	static const char * const titles[][2] = {
 		[CODE] = { "code" }, [NAME] = { "name" }, [EXITS] = { "exits" },
@@ -147,18 +160,34 @@ static const char *title(const struct view *v, enum column column)
 		[TIME_B] = { "cycles B", "ms B" },
 	};
 
-	return titles[column][is_time_known(v) && titles[column][1]];
+	if (column >= VCPUS)
+		snprintf(cell, size, "vCPU %d", v->vcpus.ids[column - VCPUS]);
+	else
+		snprintf(cell, size, "%s",
+			 titles[column][is_time_known(v) && titles[column][1]]);
+}
+
+static void print_ratio(u64 a, u64 b, char *cell, size_t size)
+{
+	if (a && b)
+		snprintf(cell, size, "%.2fx", (double)b / a);
+	else
+		snprintf(cell, size, "%s", a ? "gone" : b ? "new" : "-");
 }
 
 /* Valid until the next call. */
 static const char *get_cell(const struct view *v, int row, enum column column)
 {
-	const struct row *total = &v->a->rows[ROW_TOTAL], *a = &v->a->rows[row];
-	const struct row *b = v->b ? &v->b->rows[row] : NULL;
+	const struct row *total = &v->a->rows[ROW_TOTAL], *a, *b;
 	static char cell[40];
 
-	if (row == ROW_TITLE)
-		return title(v, column);
+	if (row == ROW_TITLE) {
+		print_title(v, column, cell, sizeof(cell));
+		return cell;
+	}
+
+	a = &v->a->rows[row];
+	b = v->b ? &v->b->rows[row] : NULL;
 
 	switch (column) {
 	case CODE:
@@ -182,9 +211,7 @@ static const char *get_cell(const struct view *v, int row, enum column column)
 			 a->exits < b->exits ? "+" : "-", distance(a->exits, b->exits));
 		break;
 	case RATIO:
-		if (!a->exits || !b->exits)
-			return a->exits ? "gone" : b->exits ? "new" : "-";
-		snprintf(cell, sizeof(cell), "%.2fx", (double)b->exits / a->exits);
+		print_ratio(a->exits, b->exits, cell, sizeof(cell));
 		break;
 	case TIME_B:
 		print_cycles(v, v->b, b->cycles, cell, sizeof(cell));
@@ -193,8 +220,13 @@ static const char *get_cell(const struct view *v, int row, enum column column)
 	case TIME_A:
 		print_cycles(v, v->a, a->cycles, cell, sizeof(cell));
 		break;
+	case EXITS_B:
+		snprintf(cell, sizeof(cell), "%llu", b->exits);
+		break;
 	default:
-		snprintf(cell, sizeof(cell), "%llu", column == EXITS_B ? b->exits : a->exits);
+		if (column >= VCPUS)
+			a = &v->vcpus.tables[column - VCPUS].rows[row];
+		snprintf(cell, sizeof(cell), "%llu", a->exits);
 		break;
 	}
 
@@ -217,13 +249,15 @@ static int get_columns(const struct view *v, enum column *columns)
 {
 	bool timed = is_timed(v->a) || (v->b && is_timed(v->b));
 	const enum column *c;
-	int nr = 0;
+	int i, nr = 0;
 
-	for (c = layouts[v->layout]; nr < MAX_COLUMNS && *c != END; c++) {
+	for (c = layouts[v->layout]; *c != END; c++) {
 		if (timed || (*c != TIME && *c != TIME_SHARE && *c != AVERAGE &&
 			      *c != TIME_A && *c != TIME_B))
 			columns[nr++] = *c;
 	}
+	for (i = 0; i < v->vcpus.nr; i++)
+		columns[nr++] = VCPUS + i;
 
 	return nr;
 }
@@ -231,20 +265,21 @@ static int get_columns(const struct view *v, enum column *columns)
 /* Each column is as wide as its widest cell, the title, which is row -1, included. */
 static void print_table(const struct view *v, FILE *file)
 {
-	int i, j, len, nr, nr_columns, widths[MAX_COLUMNS] = {};
-	enum column columns[MAX_COLUMNS];
-	struct sort_key keys[NR_ROWS + 2];
+	enum column *columns = xrealloc(NULL, MAX_COLUMNS + v->vcpus.nr, sizeof(*columns));
+	int i, j, len, width, nr, nr_columns, rows[NR_ROWS + 2], *widths;
 	const char *style;
 
 	nr_columns = get_columns(v, columns);
+	widths = xrealloc(NULL, nr_columns, sizeof(*widths));
 	nr = select_rows(v->a, v->b, opt.vectors ? ROW_VECTORS : 0,
-			 opt.vectors ? ROW_TOTAL : ROW_VECTORS, keys + 1);
-	keys[0].row = ROW_TITLE;
-	keys[nr + 1].row = ROW_TOTAL;
+			 opt.vectors ? ROW_TOTAL : ROW_VECTORS, rows + 1);
+	rows[0] = ROW_TITLE;
+	rows[nr + 1] = ROW_TOTAL;
 
-	for (i = 0; i < nr + 2; i++) {
-		for (j = 0; j < nr_columns; j++) {
-			len = strlen(get_cell(v, keys[i].row, columns[j]));
+	for (j = 0; j < nr_columns; j++) {
+		widths[j] = 0;
+		for (i = 0; i < nr + 2; i++) {
+			len = strlen(get_cell(v, rows[i], columns[j]));
 			if (len > widths[j])
 				widths[j] = len;
 		}
@@ -252,112 +287,18 @@ static void print_table(const struct view *v, FILE *file)
 
 	/* The name is the only column that starts at the left. */
 	for (i = 0; i < nr + 2; i++) {
-		style = row_style(v, keys[i].row);
-		for (j = 0; j < nr_columns; j++)
-			fprintf(file, "%s%*s", j == 0 ? style : j == 1 ? " " : "  ",
-				j == 1 ? -widths[j] : widths[j],
-				get_cell(v, keys[i].row, columns[j]));
+		style = row_style(v, rows[i]);
+		fprintf(file, "%s", style);
+		for (j = 0; j < nr_columns; j++) {
+			width = columns[j] == NAME ? -widths[j] : widths[j];
+			fprintf(file, "%s%*s", j == 0 ? "" : j == 1 ? " " : "  ", width,
+				get_cell(v, rows[i], columns[j]));
+		}
 		fprintf(file, "%s\n", *style ? NORMAL : "");
 	}
 
-	if (!v->b && v->a->all_cycles)
-		fprintf(file, "All exits together took %llu cycles.\n", v->a->all_cycles);
-	else if (!v->b && !is_timed(v->a))
-		fprintf(file, "Not timed: the host's mask lacks KVM_X86_EXIT_COUNTERS_CYCLES (2).\n");
-}
-
-/* Including the quotes. */
-void print_json_string(const char *s, FILE *file)
-{
-	putc('"', file);
-	for (; *s; s++) {
-		if ((unsigned char)*s < ' ')
-			fprintf(file, "\\u%04x", *s);
-		else
-			fprintf(file, *s == '"' || *s == '\\' ? "\\%c" : "%c", *s);
-	}
-	putc('"', file);
-}
-
-static void print_json_counts(const struct row *a, const struct row *b, FILE *file)
-{
-	if (b)
-		fprintf(file, "\"exits_a\":%llu,\"exits_b\":%llu,\"cycles_a\":%llu,\"cycles_b\":%llu}",
-			a->exits, b->exits, a->cycles, b->cycles);
-	else
-		fprintf(file, "\"exits\":%llu,\"cycles\":%llu}", a->exits, a->cycles);
-}
-
-void print_json_rows(const struct table *a, const struct table *b, int first, int end,
-		     FILE *file)
-{
-	struct sort_key keys[NR_ROWS];
-	int i, row, nr = select_rows(a, b, first, end, keys);
-
-	for (i = 0; i < nr; i++) {
-		row = keys[i].row;
-		fprintf(file, "%s{\"code\":\"%s\",", i ? "," : "", row_code(a, row));
-		fprintf(file, "\"name\":\"%s\",", row_name(a, row));
-		print_json_counts(&a->rows[row], b ? &b->rows[row] : NULL, file);
-	}
-}
-
-/* Which VM, and when, in keys that end like suffix. */
-static void print_json_identity(const struct table *t, const char *suffix, FILE *file)
-{
-	if (t->time_ns)
-		fprintf(file, "\"time%s\":%llu.%03llu,", suffix, t->time_ns / NSEC_PER_SEC,
-			t->time_ns % NSEC_PER_SEC / NSEC_PER_MSEC);
-	if (t->boot_id[0])
-		fprintf(file, "\"boot_id%s\":\"%s\",\"uptime%s\":%llu.%03llu,", suffix,
-			t->boot_id, suffix, t->uptime_ns / NSEC_PER_SEC,
-			t->uptime_ns % NSEC_PER_SEC / NSEC_PER_MSEC);
-	if (t->machine)
-		fprintf(file, "\"machine%s\":\"%016llx\",", suffix, t->machine);
-}
-
-static const char * const relation_names[] = {
-	[RELATION_UNKNOWN] = "unknown", [SAME_VM] = "same",
-	[SAME_VM_STARTED_OVER] = "started over", [RESTARTED_VM] = "restarted",
-	[RESTARTED_OR_OTHER_VM] = "restarted or other", [OTHER_VM] = "other",
-};
-
-static void print_json(const struct view *v, FILE *file)
-{
-	bool timed = is_timed(v->a) && (!v->b || is_timed(v->b));
-
-	fprintf(file, "{\"isa\":\"%s\",\"revision\":%llu,\"timed\":%s,", isa_name(v->a),
-		v->a->revision, timed ? "true" : "false");
-	fprintf(file, "\"unit\":\"cycles\",\"tsc_khz\":%llu,", v->a->tsc_khz);
-	if (opt.vm) {
-		fprintf(file, "\"vm\":");
-		print_json_string(opt.vm, file);
-		putc(',', file);
-	}
-	if (v->paths) {
-		fprintf(file, "\"a\":");
-		print_json_string(v->paths[0], file);
-		fprintf(file, ",\"b\":");
-		print_json_string(v->paths[1], file);
-		fprintf(file, ",\"relation\":\"%s\",", relation_names[v->relation]);
-	}
-	print_json_identity(v->a, v->b ? "_a" : "", file);
-	if (v->b)
-		print_json_identity(v->b, "_b", file);
-	if (v->seconds)
-		fprintf(file, "\"seconds\":%.9f,", v->seconds);
-	if (v->a->all_cycles)
-		fprintf(file, "\"all_cycles\":%llu,", v->a->all_cycles);
-	if (v->a->started_over)
-		fprintf(file, "\"started_over\":true,");
-
-	fprintf(file, "\"reasons\":[");
-	print_json_rows(v->a, v->b, 0, ROW_VECTORS, file);
-	fprintf(file, "],\"vectors\":[");
-	print_json_rows(v->a, v->b, ROW_VECTORS, ROW_TOTAL, file);
-	fprintf(file, "],");
-	print_json_counts(&v->a->rows[ROW_TOTAL], v->b ? &v->b->rows[ROW_TOTAL] : NULL, file);
-	fprintf(file, "\n");
+	free(columns);
+	free(widths);
 }
 
 static void print_heading(const struct view *v, FILE *file)
@@ -370,34 +311,35 @@ static void print_heading(const struct view *v, FILE *file)
 		[RESTARTED_OR_OTHER_VM] = "The VM was restarted, or is another one\n",
 		[OTHER_VM] = "Another VM\n",
 	};
-	u64 exits = v->a->rows[ROW_TOTAL].exits;
 
 	if (v->paths) {
 		fprintf(file, "A: %s\nB: %s\n", v->paths[0], v->paths[1]);
 		fprintf(file, relations[v->relation], v->seconds);
 	}
-	if (opt.vm)
-		fprintf(file, "%s: ", opt.vm);
-	if (v->layout == COUNTS)
-		fprintf(file, "%s, %llu exits since the VM was created\n", vendor_name(v->a),
-			exits);
-	else if (v->layout == PERIOD)
-		fprintf(file, "%s, %llu exits in %.3f s\n", vendor_name(v->a), exits,
-			v->seconds);
+	if (v->vm)
+		fprintf(file, "%s: ", v->vm);
+	if (v->layout != COMPARISON)
+		fprintf(file, "%s, %llu exits", vendor_name(v->a), v->a->rows[ROW_TOTAL].exits);
+	if (v->layout == PERIOD)
+		fprintf(file, " in %.3f s\n", v->seconds);
 	else if (v->layout == RATES)
-		fprintf(file, "%s, %llu exits\n", vendor_name(v->a), exits);
+		fprintf(file, "\n");
+	else if (v->layout != COMPARISON)
+		fprintf(file, " since the VM was created\n");
 }
 
-/* HLT is the guest's own idle time. */
-void drop_idle(struct table *t)
+static void print_footer(const struct table *t, enum layout layout, FILE *file)
 {
-	t->rows[t->is_svm ? SVM_HLT : VMX_HLT] = (struct row) {};
-	if (t->is_svm)
-		t->rows[SVM_IDLE_HLT] = (struct row) {};
+	if (layout == COMPARISON || layout == SIDE_BY_SIDE)
+		return;
 
-	sum_rows(t, 0, ROW_VECTORS, &t->rows[ROW_TOTAL]);
+	if (t->all_cycles)
+		fprintf(file, "All exits together took %llu cycles.\n", t->all_cycles);
+	else if (!is_timed(t))
+		fprintf(file, "Not timed: the host's mask lacks KVM_X86_EXIT_COUNTERS_CYCLES (2).\n");
 }
 
+/* What remains to be shown, with the total of that */
 static void prepare(struct table *t)
 {
 	if (opt.busy)
@@ -415,59 +357,22 @@ void check_output(FILE *file)
 /* Changes the tables. */
 void show(struct view *v, FILE *file)
 {
+	int i;
+
 	if (!opt.json)
 		print_heading(v, file);
 
 	prepare(v->a);
 	if (v->b)
 		prepare(v->b);
-
-	if (opt.json)
-		print_json(v, file);
-	else
-		print_table(v, file);
-	check_output(file);
-}
-
-static void print_json_vcpus(const struct table *tables, const int *ids, int nr)
-{
-	int i;
-
-	printf("{\"isa\":\"%s\",\"vm\":", isa_name(tables));
-	print_json_string(opt.vm, stdout);
-	printf(",\"vcpus\":[");
-	for (i = 0; i < nr; i++) {
-		printf("%s{\"vcpu\":%d,\"reasons\":[", i ? "," : "", ids[i]);
-		print_json_rows(&tables[i], NULL, 0, ROW_VECTORS, stdout);
-		printf("],");
-		print_json_counts(&tables[i].rows[ROW_TOTAL], NULL, stdout);
-	}
-	printf("]}\n");
-}
-
-/* The rows of the sum, with a column of exits for each vCPU */
-void print_vcpus(const struct table *sum, const struct table *tables, const int *ids, int nr)
-{
-	struct sort_key keys[NR_ROWS];
-	int i, j, row, nr_rows = select_rows(sum, NULL, 0, ROW_VECTORS, keys);
+	for (i = 0; i < v->vcpus.nr; i++)
+		prepare(&v->vcpus.tables[i]);
 
 	if (opt.json) {
-		print_json_vcpus(tables, ids, nr);
-		return check_output(stdout);
+		print_json(v, file);
+	} else {
+		print_table(v, file);
+		print_footer(v->a, v->layout, file);
 	}
-
-	printf("%s: %s, exits of each vCPU since the VM was created\n%5s %-26s", opt.vm,
-	       vendor_name(sum), "code", "name");
-	for (j = 0; j < nr; j++)
-		printf("  %9s%3d", "vCPU ", ids[j]);
-	keys[nr_rows].row = ROW_TOTAL;
-	for (i = 0; i <= nr_rows; i++) {
-		row = keys[i].row;
-		printf("\n%5s %-26s", row_code(sum, row),
-		       row == ROW_TOTAL ? "" : row_name(sum, row));
-		for (j = 0; j < nr; j++)
-			printf("  %12llu", tables[j].rows[row].exits);
-	}
-	printf("\n");
-	check_output(stdout);
+	check_output(file);
 }

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Numbers, memory, and time.
+ * Numbers, memory, time, and text.
  */
+#define _GNU_SOURCE
 #include <err.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kvm_exits.h"
 
@@ -40,6 +45,7 @@ void sleep_until(u64 ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
+/* Never of no bytes, which could be NULL. */
 void *xrealloc(void *p, size_t nr, size_t size)
 {
 	p = reallocarray(p, nr + 1, size);
@@ -47,4 +53,57 @@ void *xrealloc(void *p, size_t nr, size_t size)
 		err(EXIT_FAILURE, "memory");
 
 	return p;
+}
+
+/* Return the length of what fits with a NUL behind it, or -1. */
+ssize_t read_file(int dir, const char *path, char *buf, size_t size)
+{
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC), error;
+	ssize_t len = 0, nr = 0;
+
+	if (fd < 0)
+		return -1;
+
+	while (len < (ssize_t)size - 1 && (nr = read(fd, buf + len, size - 1 - len)) > 0)
+		len += nr;
+
+	error = errno;
+	close(fd);
+	errno = error;
+	buf[len] = '\0';
+	return nr < 0 ? -1 : len;
+}
+
+/* All of a file.  Return false, with errno 0 if it is no text, or too long. */
+bool read_text(int dir, const char *path, char *buf, size_t size)
+{
+	ssize_t len = read_file(dir, path, buf, size);
+
+	if (len < 0)
+		return false;
+
+	errno = 0;
+	return len < (ssize_t)size - 1 && strlen(buf) == (size_t)len;
+}
+
+/* Empty if there is none. */
+void read_first_line(int dir, const char *path, char *buf, size_t size)
+{
+	if (read_file(dir, path, buf, size) < 0)
+		buf[0] = '\0';
+
+	buf[strcspn(buf, "\n")] = '\0';
+}
+
+/* The next line of a text, or NULL if there is no whole one. */
+char *take_line(char **text)
+{
+	char *line = *text, *end = strchr(line, '\n');
+
+	if (!end)
+		return NULL;
+
+	*end = '\0';
+	*text = end + 1;
+	return line;
 }
