@@ -307,7 +307,7 @@ static void find_vms(struct vm_list *list)
 			continue;
 
 		vm = xrealloc(NULL, 1, sizeof(*vm));
-		strcpy(vm->dir, entry->d_name);
+		memcpy(vm->dir, entry->d_name, len + 1);
 		vm->inode = entry->d_ino;
 		vm->pid = pid;
 		vm->has_counts = false;

@@ -61,7 +61,7 @@ enum relation relate(const struct table *a, const struct table *b)
 	if (!a->boot_id[0] || !b->boot_id[0])
 		return RELATION_UNKNOWN;
 	if (!strcmp(a->boot_id, b->boot_id))
-		return counts_grew(a, b) ? SAME_VM : SAME_VM_STARTED_OVER;
+		return counts_grew(a, b) ? SAME_VM : VM_STARTED_OVER;
 
 	if (a->machine && b->machine && a->machine != b->machine)
 		return OTHER_VM;

@@ -75,7 +75,7 @@ static void print_diff(const struct view *v, FILE *file)
 {
 	static const char * const relations[] = {
 		[RELATION_UNKNOWN] = "unknown", [SAME_VM] = "same",
-		[SAME_VM_STARTED_OVER] = "started over", [RESTARTED_VM] = "restarted",
+		[VM_STARTED_OVER] = "started over", [RESTARTED_VM] = "restarted",
 		[RESTARTED_OR_OTHER_VM] = "restarted or other", [OTHER_VM] = "other",
 	};
 

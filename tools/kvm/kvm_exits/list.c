@@ -109,15 +109,17 @@ static void print_lines(struct line **lines, size_t nr, bool is_terminal)
 /* An object per VM, as of one VM alone */
 static void print_json_lines(struct line **lines, size_t nr)
 {
+	struct view v = { .layout = RATES };
 	size_t i;
 
 	for (i = 0; i < nr; i++) {
 		if (!lines[i]->is_known)
 			continue;
 		identify_vm(lines[i]->vm, &lines[i]->change);
-		show(&(struct view) { .layout = RATES, .a = &lines[i]->change,
-				      .seconds = lines[i]->seconds,
-				      .vm = vm_title(lines[i]->vm) }, stdout);
+		v.a = &lines[i]->change;
+		v.seconds = lines[i]->seconds;
+		v.vm = vm_title(lines[i]->vm);
+		show(&v, stdout);
 	}
 }
 

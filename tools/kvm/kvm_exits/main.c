@@ -137,6 +137,7 @@ static double pass_interval(struct table *now, const struct table *before)
 
 static void watch(void)
 {
+	struct view v = { .layout = RATES, .vm = title };
 	struct table before, now, change;
 	char clock[16];
 	double seconds;
@@ -157,8 +158,9 @@ static void watch(void)
 			printf("%sInterval %llu, %.3f s, at %s: ",
 			       is_terminal ? CLEAR_SCREEN : i > 1 ? "\n" : "", i, seconds,
 			       clock);
-		show(&(struct view) { .layout = RATES, .a = &change, .seconds = seconds,
-				      .vm = title }, stdout);
+		v.a = &change;
+		v.seconds = seconds;
+		show(&v, stdout);
 	}
 }
 

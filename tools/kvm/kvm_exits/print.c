@@ -306,7 +306,7 @@ static void print_heading(const struct view *v, FILE *file)
 	static const char * const relations[] = {
 		[RELATION_UNKNOWN] = "",
 		[SAME_VM] = "The same VM, %.1f s later\n",
-		[SAME_VM_STARTED_OVER] = "The same VM, %.1f s later, but its counters started over\n",
+		[VM_STARTED_OVER] = "The same VM, %.1f s later, but its counters started over\n",
 		[RESTARTED_VM] = "The VM was restarted\n",
 		[RESTARTED_OR_OTHER_VM] = "The VM was restarted, or is another one\n",
 		[OTHER_VM] = "Another VM\n",
@@ -336,7 +336,7 @@ static void print_footer(const struct table *t, enum layout layout, FILE *file)
 	if (t->all_cycles)
 		fprintf(file, "All exits together took %llu cycles.\n", t->all_cycles);
 	else if (!is_timed(t))
-		fprintf(file, "Not timed: the host's mask lacks KVM_X86_EXIT_COUNTERS_CYCLES (2).\n");
+		fprintf(file, "Not timed: the host's mask lacks KVM_X86_EXIT_COUNTERS_CYCLES.\n");
 }
 
 /* What remains to be shown, with the total of that */

@@ -254,7 +254,7 @@ static FILE *open_monitor(const char *path)
 		return NULL;
 	}
 
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
 	    send(fd, QUERY, strlen(QUERY), MSG_NOSIGNAL) != (ssize_t)strlen(QUERY))

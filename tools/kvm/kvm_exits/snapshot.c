@@ -70,7 +70,7 @@ static bool parse_field(struct table *t, const struct field *field, const char *
 	case BOOT_ID:
 		if (strlen(value) >= sizeof(t->boot_id))
 			return false;
-		strcpy(t->boot_id, value);
+		memcpy(t->boot_id, value, strlen(value) + 1);
 		return !value[strspn(value, BOOT_ID_CHARACTERS)];
 	}
 
