@@ -9,7 +9,7 @@
 #= KSRC=                kernel source to use instead of Debian's package
 #= PACKAGE=             another of Debian's kernel sources to try, linux-source-X.Y
 #= KERNEL=stock         run on a kernel of Debian's, with only KVM's modules rebuilt: stock is
-#=                      that for virtual machines, or what uname -r says
+#=                      that for virtual machines, pc that for PCs, or what uname -r says
 #= CC=gcc               compiler of these modules
 #= PARAMS="ept=0"       for make load, parameters of kvm_intel or kvm_amd
 #= SIGN_KEY= SIGN_CERT= for make load and MACHINE=host, what to sign the modules with, under
@@ -45,6 +45,10 @@ STOCK   := $(BUILD)/modules/$(RELEASE)
 # What a command that is to be typed next needs as well
 GIVEN := $(strip $(foreach v,BASE KSRC PACKAGE,$(if $(filter command environment,$(origin $v)),$v=$($v))))
 export GIVEN SIGN_KEY SIGN_CERT
+
+# Of a PC: its ports of USB, keyboards, and sticks.  What drives its disks is none of these.
+PC_MODULES := xhci_pci ehci_pci ohci_pci uhci_hcd usb_storage uas sd_mod usbhid hid_generic \
+	vfat nls_cp437 nls_ascii cpuid
 
 # For MACHINE=host: where KVM's modules with exit counters are, "-" if the system's own are such
 HOST_MODULES = $(if $(NEEDS_MODULES),$(BUILD)/modules/$(shell uname -r),-)
@@ -128,15 +132,15 @@ unload:
 modules: tree $(STOCK)/debian/release
 	@$(PROGRESS)/modules.log "building KVM's modules for $$(cat $(STOCK)/debian/release)" \
 		lab/kernel/modules $(TREE) $(STOCK)/debian $(STOCK) $(if $(filter-out default,$(origin CC)),$(CC))
-	@$(if $(filter stock,$(RELEASE)),cd $(BUILD)/modules && release=$$(cat stock/debian/release) && \
-		{ [ -L $$release ] || rm -rf $$release; } && ln -sfn stock $$release)
+	@$(if $(filter stock pc,$(RELEASE)),cd $(BUILD)/modules && release=$$(cat $(RELEASE)/debian/release) && \
+		{ [ -L $$release ] || rm -rf $$release; } && ln -sfn $(RELEASE) $$release)
 	@$(if $(filter modules,$(MAKECMDGOALS)),load=; [ "$$(cat $(STOCK)/debian/release)" != "$$(uname -r)" ] || \
 		load='; to load them: sudo make load$(if $(GIVEN), $(GIVEN))'; \
 		echo "They are in $(STOCK:$(CURDIR)/%=%)$$load")
 
 kernel-stock: modules
 	@$(PROGRESS)/stock-install.log 'installing that kernel for machines' \
-		lab/kernel/install -s $(STOCK)/debian $(STOCK) $(BOOTABLE)/$(RELEASE)
+		lab/kernel/install -s $(STOCK)/debian $(STOCK) $(BOOTABLE)/$(RELEASE) $(if $(filter pc,$(RELEASE)),$(PC_MODULES))
 
 headers: tree
 	@$(PROGRESS)/headers.log 'installing the headers' \
