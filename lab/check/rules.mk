@@ -4,7 +4,8 @@
 
 ## make check           run all tests of this project, with a summary
 ## make check-machines  the machines alone; likewise check- models experiment costs reader reader-host
-##                      kernel sources input host modules shell paging disk suites stress failures other-debian
+##                      kernel sources input host modules shell paging disk stick suites stress failures
+##                      other-debian
 ## make check-series    check the patches one by one, and other configurations
 #= OPERATIONS=2000      for make check-stress, how many, half of them with nested paging; in
 #=                      full 1000000, which takes hours
@@ -18,8 +19,9 @@ SEED       ?= $(shell date +%s)
 CONCERNS := machines models experiment costs reader reader-host kernel sources input host suites stress failures
 # A user's own kernel is not one of Debian's.
 ifndef KSRC
-CONCERNS     += modules shell paging disk
+CONCERNS     += modules shell paging disk stick
 STOCK_IMAGES := stock-images
+STICK_IMAGES := stick-images
 endif
 
 SERIES_PACKAGES := coccinelle clang-19 lld-19 llvm-19 sparse
@@ -30,8 +32,8 @@ OTHER_BASES := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(or
 # Without prometheus, whose service would listen on all networks: a test of its promtool is
 # skipped where that is missing.
 CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils \
-	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal clang libclang-rt-dev musl-tools \
-	libjansson-dev
+	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal qemu-utils clang libclang-rt-dev \
+	musl-tools libjansson-dev ovmf $(STICK_PACKAGES)
 
 .PHONY: check check-series check-other-debian $(CONCERNS:%=check-%)
 
@@ -46,7 +48,7 @@ CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SO
 check check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
 check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
 
-check: images image-debug qemu $(STOCK_IMAGES)
+check: images image-debug qemu $(STOCK_IMAGES) $(STICK_IMAGES)
 	@$(CHECK_ENV) lab/check/all $(CONCERNS)
 
 # By itself, a check takes what the machines' last boots left, and boots them only if
@@ -60,10 +62,15 @@ check-sources check-host check-suites check-reader-host: setup
 check-stress: kernel-debug headers qemu
 check-failures check-models: images qemu
 check-modules check-shell check-paging check-disk: images qemu $(STOCK_IMAGES)
+check-stick: tree reader qemu $(STICK_IMAGES)
 
 .PHONY: stock-images
 stock-images: images
 	@+$(MAKE) --no-print-directory MACHINE=svm KERNEL=stock images shell-image
+
+.PHONY: stick-images
+stick-images: setup
+	@+$(MAKE) --no-print-directory MACHINE=svm KERNEL=pc stick-payload
 
 $(REPORT)/coverage.tsv: | images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
 	@lab/selftests/tables $(REPORT) $(TREE) $(foreach m,$(MACHINE),$(BOOTS)/$m) > /dev/null
