@@ -15,7 +15,7 @@ endif
 MACHINE ?= vmx svm
 TIMEOUT ?= 300
 
-ROOMS := kernel machine selftests experiment bench stick suites check
+ROOMS := kernel machine selftests experiment bench stick suites fleet check
 
 .PHONY: all help clean
 .DELETE_ON_ERROR:

@@ -33,6 +33,10 @@ PAYLOADS := $(BUILD)/payload$(KERNEL:%=-%)
 # Each machine's last boot of an image, with its logs and what they say: lab/machine/split
 BOOTS := $(BUILD)/run$(KERNEL:%=-%)
 
+# A kernel of Debian's takes longer than the laboratory's, and one that looks for bugs as well.
+STOCK_TIMEOUT := $(shell echo $$((2 * $(TIMEOUT))))
+DEBUG_TIMEOUT := $(shell echo $$((4 * $(TIMEOUT))))
+
 # A payload needs programs=A,B; make takes a comma for the end of an argument.
 COMMA := ,
 
