@@ -6,8 +6,8 @@
 # Sets, besides the functions below:
 #   tmp      a folder to use, empty at first
 #   builds   the build folders of the bases that are checked, BUILD alone unless all checks run
-# and takes from lab/check/rules.mk: BASE BUILD SOURCE TREE READER DEBUG TIMEOUT
-# MACHINE HEADERS BOOTS IMAGES REPORT STOCK_KERNEL, and for one of them OTHER_DEBIAN OTHER_BASES PACKAGES
+# and takes from lab/check/rules.mk: BASE BUILD SOURCE TREE READER DEBUG TIMEOUT STOCK_TIMEOUT
+# DEBUG_TIMEOUT MACHINE HEADERS BOOTS IMAGES REPORT STOCK_KERNEL, and for one of them OTHER_DEBIAN OTHER_BASES PACKAGES
 # OPERATIONS SEED STRESSED
 
 : "${BASE:?}" "${BUILD:?}" "${SOURCE:?}" "${TREE:?}" "${HEADERS:?}" "${READER:?}" "${BOOTS:?}" "${IMAGES:?}" \

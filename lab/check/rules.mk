@@ -4,9 +4,10 @@
 
 ## make check           run all tests of this project, with a summary
 ## make check-machines  the machines alone; likewise check- models experiment costs reader reader-host
-##                      kernel sources input host modules shell paging disk stick suites stress failures
+##                      kernel sources input host modules shell paging disk stick suites stress failures lava
 ##                      other-debian
 ## make check-series    check the patches one by one, and other configurations
+## make check-fleet     kill a server of LAVA and its worker, and see what comes back
 #= OPERATIONS=2000      for make check-stress, how many, half of them with nested paging; in
 #=                      full 1000000, which takes hours
 #= REPETITIONS=50       for make check-paging, how many of each kind
@@ -16,7 +17,7 @@ OPERATIONS ?= 2000
 REPETITIONS ?= 50
 SEED       ?= $(shell date +%s)
 
-CONCERNS := machines models experiment costs reader reader-host kernel sources input host suites stress failures
+CONCERNS := machines models experiment costs reader reader-host kernel sources input host suites stress failures lava
 # A user's own kernel is not one of Debian's.
 ifndef KSRC
 CONCERNS     += modules shell paging disk stick
@@ -35,17 +36,17 @@ CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base lib
 	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal qemu-utils clang libclang-rt-dev \
 	musl-tools libjansson-dev ovmf $(STICK_PACKAGES)
 
-.PHONY: check check-series check-other-debian $(CONCERNS:%=check-%)
+.PHONY: check check-series check-fleet check-other-debian $(CONCERNS:%=check-%)
 
 # What the scripts take, see lab/check/lib.sh.  A user's own kernel is not tried elsewhere.
 CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SOURCE='$(SOURCE)' TREE='$(TREE)' \
 	HEADERS='$(HEADERS)' READER='$(READER)' BOOTS='$(BOOTS)' IMAGES='$(IMAGES)' REPORT='$(REPORT)' \
-	STOCK_KERNEL='$(if $(KSRC),,y)' DEBUG='$(DEBUG)' TIMEOUT='$(TIMEOUT)' MACHINE='$(MACHINE)' \
+	STOCK_KERNEL='$(if $(KSRC),,y)' DEBUG='$(DEBUG)' TIMEOUT='$(TIMEOUT)' STOCK_TIMEOUT='$(STOCK_TIMEOUT)' DEBUG_TIMEOUT='$(DEBUG_TIMEOUT)' MACHINE='$(MACHINE)' \
 	OPERATIONS='$(OPERATIONS)' REPETITIONS='$(REPETITIONS)' SEED='$(SEED)' STRESSED='$(if $(filter file,$(origin MACHINE)),svm,$(MACHINE))' \
 	OTHER_DEBIAN='$(if $(KSRC),,$(CURDIR)/build/other)' \
 	PACKAGES='$(CHECK_PACKAGES_OF_ALL) $(BENCH_PACKAGES) $(SERIES_PACKAGES)'
 
-check check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
+check check-fleet check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
 check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
 
 check: images image-debug qemu $(STOCK_IMAGES) $(STICK_IMAGES)
@@ -55,7 +56,7 @@ check: images image-debug qemu $(STOCK_IMAGES) $(STICK_IMAGES)
 # there is none.
 check-machines: images image-debug qemu $(STOCK_IMAGES)
 check-experiment check-reader: images $(foreach m,$(MACHINE),$(BOOTS)/$m-experiment/verdict)
-check-costs: images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
+check-costs check-lava: images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
 check-experiment check-other-debian: $(REPORT)/coverage.tsv
 check-kernel check-input: images
 check-sources check-host check-suites check-reader-host: setup
@@ -86,3 +87,5 @@ check-other-debian $(CONCERNS:%=check-%): check-%:
 # What takes too long for "make check", which runs the rest of it.
 check-series: kernel tests
 	@$(CHECK_ENV) lab/check/series
+check-fleet: image
+	@$(CHECK_ENV) lab/check/fleet
