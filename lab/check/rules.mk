@@ -4,9 +4,10 @@
 
 ## make check           run all tests of this project, with a summary
 ## make check-machines  the machines alone; likewise check- models experiment costs reader reader-host
-##                      kernel sources input host modules shell paging disk stick suites stress failures lava
+##                      kernel sources input host modules shell paging disk stick suites stress failures
 ##                      other-debian
 ## make check-series    check the patches one by one, and other configurations
+## make check-lava      run jobs by LAVA, without a server, of which some must fail
 ## make check-fleet     kill a server of LAVA and its worker, and see what comes back
 #= OPERATIONS=2000      for make check-stress, how many, half of them with nested paging; in
 #=                      full 1000000, which takes hours
@@ -17,7 +18,7 @@ OPERATIONS ?= 2000
 REPETITIONS ?= 50
 SEED       ?= $(shell date +%s)
 
-CONCERNS := machines models experiment costs reader reader-host kernel sources input host suites stress failures lava
+CONCERNS := machines models experiment costs reader reader-host kernel sources input host suites stress failures
 # A user's own kernel is not one of Debian's.
 ifndef KSRC
 CONCERNS     += modules shell paging disk stick
@@ -36,7 +37,7 @@ CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base lib
 	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal qemu-utils clang libclang-rt-dev \
 	musl-tools libjansson-dev ovmf $(STICK_PACKAGES)
 
-.PHONY: check check-series check-fleet check-other-debian $(CONCERNS:%=check-%)
+.PHONY: check check-series check-lava check-fleet check-other-debian $(CONCERNS:%=check-%)
 
 # What the scripts take, see lab/check/lib.sh.  A user's own kernel is not tried elsewhere.
 CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SOURCE='$(SOURCE)' TREE='$(TREE)' \
@@ -46,7 +47,7 @@ CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SO
 	OTHER_DEBIAN='$(if $(KSRC),,$(CURDIR)/build/other)' \
 	PACKAGES='$(CHECK_PACKAGES_OF_ALL) $(BENCH_PACKAGES) $(SERIES_PACKAGES)'
 
-check check-fleet check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
+check check-lava check-fleet check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
 check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
 
 check: images image-debug qemu $(STOCK_IMAGES) $(STICK_IMAGES)
@@ -87,5 +88,5 @@ check-other-debian $(CONCERNS:%=check-%): check-%:
 # What takes too long for "make check", which runs the rest of it.
 check-series: kernel tests
 	@$(CHECK_ENV) lab/check/series
-check-fleet: image
-	@$(CHECK_ENV) lab/check/fleet
+check-lava check-fleet: check-%: image
+	@$(CHECK_ENV) lab/check/$*
