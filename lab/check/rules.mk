@@ -35,7 +35,7 @@ OTHER_BASES := $(if $(filter file,$(origin BASE)$(KSRC)),$(if $(filter file,$(or
 # skipped where that is missing.
 CHECK_PACKAGES_OF_ALL := shellcheck sparse python3-sphinx zzuf asciidoc-base libxml2-utils \
 	docbook-xml xsltproc mmdebstrap jq dwarves python3-minimal qemu-utils clang libclang-rt-dev \
-	musl-tools libjansson-dev ovmf $(STICK_PACKAGES)
+	musl-tools ovmf $(STICK_PACKAGES)
 
 .PHONY: check check-series check-lava check-fleet check-other-debian $(CONCERNS:%=check-%)
 
@@ -71,7 +71,7 @@ stock-images: images
 	@+$(MAKE) --no-print-directory MACHINE=svm KERNEL=stock images shell-image
 
 .PHONY: stick-images
-stick-images: setup
+stick-images: images $(STOCK_IMAGES)
 	@+$(MAKE) --no-print-directory MACHINE=svm KERNEL=pc stick-payload
 
 $(REPORT)/coverage.tsv: | images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)

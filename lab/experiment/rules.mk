@@ -30,7 +30,7 @@ GUEST_CPU  ?= $(if $(IN_SHELL),host$(COMMA)-xsave,host)
 export GUEST_KERNEL GUEST_INITRD GUEST_DISK GUEST_BUS GUEST_FIRMWARE GUEST_READY GUEST_SECONDS \
 	GUEST_MEM GUEST_CPUS GUEST_CPU MODULE_PARAMS PHASES STEP TIMEOUT
 
-HOST_PACKAGES += cpuid gnuplot-nox pandoc $(if $(filter uefi,$(GUEST_FIRMWARE)),ovmf)
+HOST_PACKAGES += cpuid gnuplot-nox libjansson-dev pandoc $(if $(filter uefi,$(GUEST_FIRMWARE)),ovmf)
 
 READER := $(BUILD)/kvm_exits/kvm_exits
 VM     := $(BUILD)/vm$(KERNEL:%=-%)

@@ -226,15 +226,16 @@ static const char *find_guest_option(const char *s)
 /* QEMU's -name, which libvirt uses as well, else the name of the program */
 static void find_name(struct vm *vm)
 {
-	const char *arg, *name = NULL;
+	const char *arg, *next, *name = NULL;
 	char path[32], buf[MAX_FILE];
 	ssize_t len;
 
 	snprintf(path, sizeof(path), "%d/cmdline", vm->pid);
 	len = read_file(proc_fd, path, buf, sizeof(buf));
-	for (arg = buf; len > 0 && arg < buf + len && !name; arg += strlen(arg) + 1) {
-		if (!strcmp(arg, "-name") || !strcmp(arg, "--name"))
-			name = find_guest_option(arg + strlen(arg) + 1);
+	for (arg = buf; len > 0 && arg < buf + len && !name; arg = next) {
+		next = arg + strlen(arg) + 1;
+		if ((!strcmp(arg, "-name") || !strcmp(arg, "--name")) && next < buf + len)
+			name = find_guest_option(next);
 	}
 
 	vm->name[0] = '\0';

@@ -81,12 +81,19 @@ static void fail_to_read(void)
 static struct vcpus read_vcpus(struct table *t)
 {
 	struct vcpus vcpus;
+	bool is_svm = false;
 	int i;
 
 	if (args.qmp)
 		vcpus = read_qmp(args.qmp);
 	else if (!read_vm_vcpus(vm, &vcpus))
 		fail_to_read();
+
+	/* Of a vCPU that has not exited, the vendor is unknown. */
+	for (i = 0; i < vcpus.nr; i++)
+		is_svm |= vcpus.tables[i].is_svm;
+	for (i = 0; i < vcpus.nr; i++)
+		vcpus.tables[i].is_svm = is_svm;
 
 	*t = vcpus.tables[0];
 	for (i = 1; i < vcpus.nr; i++) {
@@ -109,20 +116,31 @@ static void read_qemu(struct table *t)
 	free_vcpus(&vcpus);
 }
 
+static void refuse_vectors(const struct table *t)
+{
+	if (opt.vectors && vm && !t->is_svm)
+		errx(EXIT_FAILURE, "-x: on Intel, only the VM itself can read its vectors");
+}
+
 static void read_counts(struct table *t, u64 startup)
 {
+	size_t len;
+
 	if (args.qmp) {
 		read_qemu(t);
 	} else if (vm) {
 		if (!read_vm(vm, args.vcpu, t))
 			fail_to_read();
 		identify_vm(vm, t);
+		/* Counts of one vCPU compare with no others. */
+		len = strlen(t->boot_id);
+		if (args.vcpu >= 0)
+			snprintf(t->boot_id + len, sizeof(t->boot_id) - len, ":%d", args.vcpu);
 	} else {
 		read_guest(t, startup);
 	}
 
-	if (opt.vectors && vm && !t->is_svm)
-		errx(EXIT_FAILURE, "-x: on Intel, only the VM itself can read its vectors");
+	refuse_vectors(t);
 }
 
 /* Leave in now what came since before. */
@@ -211,6 +229,7 @@ static void show_counts(void)
 	if (args.vcpu == EACH_VCPU) {
 		v.layout = SIDE_BY_SIDE;
 		v.vcpus = read_vcpus(&t);
+		refuse_vectors(&t);
 	} else {
 		read_counts(&t, 0);
 	}

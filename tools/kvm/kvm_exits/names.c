@@ -146,7 +146,7 @@ const char *row_name(const struct table *t, int row)
 		return name;
 	}
 
-	return names[row] ? names[row] : "unnamed";
+	return row < nr_reasons(t) && names[row] ? names[row] : "unnamed";
 }
 
 bool has_name(const struct table *t, int row)

@@ -255,8 +255,10 @@ static FILE *open_monitor(const char *path)
 	}
 
 	memcpy(addr.sun_path, path, strlen(path) + 1);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	/* A monitor that somebody else uses lets one wait. */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    send(fd, QUERY, strlen(QUERY), MSG_NOSIGNAL) != (ssize_t)strlen(QUERY))
 		return NULL;
 
