@@ -57,7 +57,8 @@ check: images image-debug qemu $(STOCK_IMAGES) $(STICK_IMAGES)
 # there is none.
 check-machines: images image-debug qemu $(STOCK_IMAGES)
 check-experiment check-reader: images $(foreach m,$(MACHINE),$(BOOTS)/$m-experiment/verdict)
-check-costs check-lava: images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
+check-costs: images $(foreach m,$(MACHINE),$(BOOTS)/$m/verdict)
+check-lava: images $(foreach m,vmx svm,$(BOOTS)/$m/verdict)
 check-experiment check-other-debian: $(REPORT)/coverage.tsv
 check-kernel check-input: images
 check-sources check-host check-suites check-reader-host: setup
