@@ -49,6 +49,7 @@ CHECK_ENV := env BASE='$(BASE)' OTHER_BASES='$(OTHER_BASES)' BUILD='$(BUILD)' SO
 
 check check-lava check-fleet check-other-debian $(CONCERNS:%=check-%): CHECK_PACKAGES := $(CHECK_PACKAGES_OF_ALL)
 check-series: CHECK_PACKAGES := $(SERIES_PACKAGES)
+check-lava: CHECK_PACKAGES += $(BOCHS_PACKAGES)
 
 check: images image-debug qemu $(STOCK_IMAGES) $(STICK_IMAGES)
 	@$(CHECK_ENV) lab/check/all $(CONCERNS)

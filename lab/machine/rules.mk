@@ -20,8 +20,9 @@ export MODEL OPTIONS
 SHELL_PACKAGES = $(shell . /etc/os-release; [ "$$VERSION_ID" = 12 ] || echo virtiofsd; \
 	[ "$$(id -u)" = 0 ] || echo uidmap)
 
+BOCHS_PACKAGES := bochs bochs-term bochsbios vgabios
 HOST_PACKAGES += cpio grub-common grub-pc-bin mtools xorriso busybox-static seabios qemu-system-x86 \
-	$(if $(filter vmx,$(MACHINE)),bochs bochs-term bochsbios vgabios) \
+	$(if $(filter vmx,$(MACHINE)),$(BOCHS_PACKAGES)) \
 	$(if $(IN_SHELL),$(SHELL_PACKAGES))
 
 .PHONY: qemu shell shell-image
