@@ -46,13 +46,13 @@ start_server()
 	try curl -sf "$LAVA_SERVER/api/v0.2/system/version/"
 }
 
-# start_worker NAME
+# start_worker NAME: which tells at once that a job has ended, not after up to 20 s
 start_worker()
 {
 	mkdir -p "/etc/lava-server/dispatcher.d/$1"
 	cp "$fleet/dispatcher.yaml" "/etc/lava-server/dispatcher.d/$1"
 	started "$1" lava-worker --name "$1" --url "$LAVA_SERVER/" --ws-url "http://127.0.0.1:$events/ws/" \
-		--worker-dir "/var/lib/lava/dispatcher/$1" --log-file -
+		--worker-dir "/var/lib/lava/dispatcher/$1" --ping-interval 2 --log-file -
 }
 
 # add_device DEVICE TYPE WORKER [LINE...]: what it is beside the template of its type
