@@ -68,7 +68,7 @@ ifeq ($(strip $(MACHINE)),)
 $(error MACHINE is empty; the machines are: $(MACHINES))
 endif
 ifneq ($(filter-out $(MACHINES),$(MACHINE)),)
-$(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(MACHINES); and host, for "make experiment" and "make bench" alone)
+$(error Unknown MACHINE '$(filter-out $(MACHINES),$(MACHINE))'; the machines are: $(filter-out host,$(MACHINES)); and host, for "make experiment" and "make bench" alone)
 endif
 ifneq ($(filter host,$(MACHINE)),)
 ifneq ($(words $(MACHINE)),1)

@@ -73,7 +73,8 @@ END {
 			       n[run, phase, "operations"], n[run, phase, "exits"], n[run, phase, "cycles"] >>OPERATIONS
 	}
 	print "\nNested paging is cheaper for: " (wins["nested"] ? wins["nested"] : "none") \
-		". Shadow paging is cheaper for: " (wins["shadow"] ? wins["shadow"] : "none") "."
+		". Shadow paging is cheaper for: " (wins["shadow"] ? wins["shadow"] : "none") "." \
+		(machine == "svm" ? " The clock of the machine svm is the host's. If that was busy, a small factor is noise." : "")
 	for (i = nr_phases; i >= 1; i--) {
 		phase = phases[i]
 		if (!(phase in absent))
