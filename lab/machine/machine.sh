@@ -26,8 +26,8 @@ svm)
 	arguments="-accel tcg,thread=single -cpu ${MODEL:-EPYC},+svm,+npt${icount:+ -icount shift=0} -smp $cpus"
 	# Its kernel passes a variable that it does not know on to the first process.
 	words="LAB_EMULATOR=tcg $words"
-	# For an alarm that wakes it, see svm-interrupts.md; an emulator that counts instructions has
-	# one thread, and loses nothing.
+	# For an alarm that wakes it, see svm-interrupts.md.  With icount, the thread of the processor
+	# runs the timers as well.
 	[ -n "$icount" ] || words="hpet=disable $words"
 	;;
 kvm)
